@@ -1,0 +1,1 @@
+"""Frozen values that the layers of the engine pass to each other."""

@@ -1,0 +1,1 @@
+"""Pure values of the OCI formats: no I/O."""
