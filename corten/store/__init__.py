@@ -1,0 +1,1 @@
+"""Durable state: records in SQLite, blobs by digest, snapshots."""

@@ -1,0 +1,191 @@
+"""The records' home: one SQLite file, one writer thread, many readers.
+
+``Database.write(job)`` hands *job* to the writer thread and returns when the transaction that contains it is on disk.
+Jobs that arrive while a transaction is being synced share the next one, so fifty parallel creates cost a few syncs and
+not fifty. A job that raises is rolled back alone (each runs in a savepoint). WAL with ``synchronous=FULL``: what
+``write`` has returned from survives a power cut (sqlite.org/wal.html, pragma synchronous).
+
+The blocks of the log (WAL) are taken from the file system beforehand: on a full disk it must still be possible to
+record an exit and to remove the container that fills it. While the database is closed a file beside it keeps the room.
+
+``defer(job)`` queues a job and does not wait; it is durable with the next commit. Order between jobs is kept.
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from corten import errors
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], Any]
+
+log = logging.getLogger("corten.store")
+
+
+class Database:
+    """A SQLite database with group commit.
+
+    *migrations* maps a component's name to its ordered list of SQL scripts; each runs once, recorded in the table
+    ``schema_version``.
+    """
+
+    MAX_BATCH = 256
+    LOG_SPACE = 8 << 20
+    """Bytes of the log that are allocated in advance; SQLite writes it anew from the start at about 4 MiB."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._room = f"{path}-room"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._room)
+        self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._connection = self._open()
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version (component TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+        )
+        self._keep_room(f"{path}-wal")
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
+        self._thread.start()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error as error:
+            raise errors.System(f"cannot open the state database {self.path}: {error}") from error
+        return connection
+
+    def _keep_room(self, path: str) -> None:
+        """Allocate the file's blocks. Zeros behind its last frame end a log for SQLite as the end of the file does."""
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, self.LOG_SPACE)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            log.warning("no room could be kept for the log of %s: %s", self.path, error)
+
+    def migrate(self, component: str, scripts: Iterable[str]) -> None:
+        """Run the scripts of *component* that this file has not seen yet, in order, in one transaction."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            row = connection.execute("SELECT version FROM schema_version WHERE component=?", (component,)).fetchone()
+            version = row[0] if row else 0
+            pending = list(scripts)[version:]
+            for script in pending:
+                for statement in script.split(";"):
+                    if statement.strip():
+                        connection.execute(statement)
+            connection.execute(
+                "INSERT OR REPLACE INTO schema_version VALUES (?, ?)", (component, version + len(pending))
+            )
+
+        self.write(job)
+
+    def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run *job* in a transaction and return its result once that is durable. Blocks the calling thread."""
+        return self.submit(job).result()
+
+    def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """As ``write``, but returns a future (await it with ``asyncio.wrap_future``)."""
+        if self._closed:
+            raise errors.Unavailable("the state database is closed")
+        future: Future[T] = Future()
+        self._jobs.put((job, future))
+        return future
+
+    def defer(self, job: Job) -> None:
+        """Queue *job* without waiting for it; a failure is logged."""
+        self.submit(job).add_done_callback(_log_failure)
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's own read connection; sees every committed write."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._open()
+            self._local.connection = connection
+            with self._readers_lock:
+                self._readers.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Write what is queued, then close."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+        with self._readers_lock:
+            for connection in self._readers:
+                connection.close()
+            self._readers.clear()
+        self._keep_room(self._room)
+
+    # the writer thread
+
+    def _run(self) -> None:
+        stop = False
+        while not stop:
+            item = self._jobs.get()
+            batch: list[tuple[Job, Future[Any]]] = []
+            while True:
+                if item is None:
+                    stop = True
+                    break
+                batch.append(item)
+                if len(batch) == self.MAX_BATCH:
+                    break
+                try:
+                    item = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                self._commit(batch)
+        self._connection.close()
+
+    def _commit(self, batch: list[tuple[Job, Future[Any]]]) -> None:
+        connection = self._connection
+        done: list[tuple[Future[Any], Any]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for job, future in batch:
+                connection.execute("SAVEPOINT job")
+                try:
+                    result = job(connection)
+                except Exception as error:  # noqa: BLE001 - handed to the caller who asked for it
+                    connection.execute("ROLLBACK TO job")
+                    future.set_exception(error)
+                else:
+                    done.append((future, result))
+                connection.execute("RELEASE job")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            failure = errors.System(f"cannot write the state database {self.path}: {error}")
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(failure)
+            return
+        for future, result in done:
+            future.set_result(result)
+
+
+def _log_failure(future: "Future[Any]") -> None:
+    error = future.exception()
+    if error is not None:
+        log.error("a deferred change of the state was not recorded: %s", error)

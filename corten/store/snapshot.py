@@ -1,0 +1,350 @@
+"""Layers on disk and the writable directories of containers, joined by overlayfs.
+
+A *layer* is the unpacked content of one image layer, named by its chainID, read-only from its commit on. An *active*
+snapshot belongs to one container and sits on the chain of its image. Nothing is mounted until ``mount``.
+
+    <root>/layers/<chain hex>/         a committed layer
+    <root>/layers/new-*                a layer being unpacked
+    <root>/base/                       below every container (``corten.store.baselayer``)
+    <root>/empty/                      an image without layers
+    <root>/active/<key>/{fs,work}      a container's upper and work directory
+    <root>/trash/                      on its way out
+
+What the database does not know, or knows no longer, is garbage: ``clean`` removes it at start, and a crash at any time
+leaves nothing else behind.
+"""
+
+import errno
+import logging
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import msgspec
+
+from corten import errors
+from corten.linux import mount, tree
+from corten.oci import digest as digests
+from corten.store import changes as layer_changes
+from corten.store.baselayer import make_base
+from corten.store.database import Database
+from corten.store.treesize import tree_size
+
+log = logging.getLogger(__name__)
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE layers (
+        chain_id TEXT PRIMARY KEY, parent TEXT NOT NULL, diff_id TEXT NOT NULL, size INTEGER NOT NULL,
+        created INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE snapshots (key TEXT PRIMARY KEY, chain_id TEXT NOT NULL) WITHOUT ROWID
+    """,
+)
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A committed layer; ``parent`` is the chainID below or "", ``size`` the bytes it takes on disk."""
+
+    chain_id: str
+    parent: str
+    diff_id: str
+    size: int
+
+
+class Snapshots:
+    """Thread-safe and blocking. Keys are container ids."""
+
+    def __init__(self, root: str, database: Database) -> None:
+        self.root = root
+        self._database = database
+        self._layers_dir = os.path.join(root, "layers")
+        self._active_dir = os.path.join(root, "active")
+        self._trash = os.path.join(root, "trash")
+        self._empty = os.path.join(root, "empty")
+        for directory in (self._layers_dir, self._active_dir, self._trash, self._empty):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+        os.chmod(self._empty, 0o755)
+        self._base = os.path.join(root, "base")
+        make_base(self._base)
+        database.migrate("snapshots", _MIGRATIONS)
+        self._lock = threading.Lock()
+        reader = database.reader()
+        self._layers = {
+            row[0]: Layer(*row) for row in reader.execute("SELECT chain_id, parent, diff_id, size FROM layers")
+        }
+        self._active: dict[str, str] = dict(reader.execute("SELECT key, chain_id FROM snapshots"))
+        self._reaper = ThreadPoolExecutor(1, thread_name_prefix="snapshot-reaper")
+        self._reaping: Future[None] | None = None
+
+    # layers
+
+    def layer(self, chain_id: str) -> Layer | None:
+        """The committed layer or None."""
+        return self._layers.get(chain_id)
+
+    def layers(self) -> list[Layer]:
+        """Every committed layer."""
+        return list(self._layers.values())
+
+    def chain(self, chain_id: str) -> list[Layer]:
+        """The layers from *chain_id* down to the lowest. ``NotFound`` when one is not unpacked."""
+        found: list[Layer] = []
+        while chain_id:
+            layer = self._layers.get(chain_id)
+            if layer is None:
+                raise errors.NotFound(f"layer {chain_id} is not unpacked")
+            found.append(layer)
+            chain_id = layer.parent
+        return found
+
+    def lower_dirs(self, chain_id: str) -> list[str]:
+        """The directories of a chain, top first; never empty."""
+        return [self._layer_path(layer.chain_id) for layer in self.chain(chain_id)] or [self._empty]
+
+    def _container_dirs(self, chain_id: str) -> list[str]:
+        """What lies below a container, top first."""
+        return [*(self._layer_path(layer.chain_id) for layer in self.chain(chain_id)), self._base]
+
+    def new_layer_dir(self) -> str:
+        """A fresh directory to unpack into; give it to ``commit_layer`` or ``discard``."""
+        path = tempfile.mkdtemp(prefix="new-", dir=self._layers_dir)
+        os.chmod(path, 0o755)
+        return path
+
+    def commit_layer(self, path: str, parent: str, diff_id: str, size: int) -> Layer:
+        """Make the unpacked and synced directory *path* the layer above *parent*, durably.
+
+        When the same layer was committed meanwhile, *path* is discarded.
+        """
+        layer = self.place_layer(path, parent, diff_id, size)
+        self.record_layers([layer])
+        return layer
+
+    def place_layer(self, path: str, parent: str, diff_id: str, size: int) -> Layer:
+        """The first half of ``commit_layer``, for several layers in a row; finish with ``record_layers``."""
+        chain_id = digests.of(f"{parent} {diff_id}".encode()) if parent else digests.check(diff_id)
+        layer = Layer(chain_id, parent, diff_id, size)
+        with self._lock:
+            known = self._layers.get(chain_id)
+            if known is None:
+                self._move_in_place(path, chain_id)
+                self._layers[chain_id] = layer
+        if known is not None:
+            self.discard(path)
+        return known or layer
+
+    def record_layers(self, layers: Sequence[Layer]) -> None:
+        """Make placed layers durable: their names first, then their records."""
+        if not layers:
+            return
+        fd = os.open(self._layers_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        try:
+            self._database.write(lambda connection: _insert_layers(connection, layers))
+        except BaseException:
+            for layer in layers:
+                self._layers.pop(layer.chain_id, None)  # its directory is garbage now
+            raise
+
+    def discard(self, path: str) -> None:
+        """Throw away a directory of ``new_layer_dir``."""
+        self._throw(path)
+
+    def collect(self, keep: Iterable[str]) -> int:
+        """Remove the layers that neither a chain of *keep* nor a container needs; returns their bytes."""
+        with self._lock:
+            needed: set[str] = set()
+            for chain_id in [*keep, *self._active.values()]:
+                while chain_id and chain_id not in needed:
+                    needed.add(chain_id)
+                    layer = self._layers.get(chain_id)
+                    chain_id = layer.parent if layer else ""
+            doomed = [layer for chain_id, layer in self._layers.items() if chain_id not in needed]
+            for layer in doomed:
+                del self._layers[layer.chain_id]
+        if not doomed:
+            return 0
+        names = [(layer.chain_id,) for layer in doomed]
+        self._database.write(lambda c: c.executemany("DELETE FROM layers WHERE chain_id=?", names))
+        for layer in doomed:
+            self._throw(self._layer_path(layer.chain_id))
+        return sum(layer.size for layer in doomed)
+
+    # containers
+
+    def prepare(self, key: str, chain_id: str) -> None:
+        """Make the directories of container *key* above *chain_id* ("" for an empty image). No mount.
+
+        The record becomes durable with the next commit to the database, so write the container's after this call.
+        ``NotFound`` when the chain is not unpacked, ``AlreadyExists`` when the key is taken.
+        """
+        with self._lock:
+            lowers = self._container_dirs(chain_id)
+            if key in self._active:
+                raise errors.AlreadyExists(f"snapshot {key} exists already")
+            self._active[key] = chain_id
+        try:
+            self._make_directories(key, lowers)
+            self._database.defer(lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id)))
+        except BaseException:
+            del self._active[key]
+            raise
+
+    def mount(self, key: str, target: str, readonly: bool = False) -> None:
+        """Mount the container's file system on the directory *target*."""
+        chain_id = self.chain_of(key)
+        lowers = self._container_dirs(chain_id)
+        upper, work = self.upper_dir(key), os.path.join(self._active_dir, key, "work")
+        if not os.path.isdir(upper):
+            self._make_directories(key, lowers)
+        try:
+            mount.mount_overlay(target, lowers, upper, work, readonly=readonly)
+        except OSError as error:
+            raise errors.System(f"cannot mount the file system of container {key}: {error}") from error
+
+    def mount_layers(self, chain_id: str, target: str) -> None:
+        """Mount an image's layers read-only on *target* (for ``--mount type=image`` and builds)."""
+        lowers = self.lower_dirs(chain_id)
+        try:
+            if len(lowers) == 1:
+                mount.bind(lowers[0], target, readonly=True)
+            else:
+                mount.mount_overlay(target, lowers, readonly=True)
+        except OSError as error:
+            raise errors.System(f"cannot mount the layers of {chain_id}: {error}") from error
+
+    def unmount(self, target: str) -> None:
+        """Unmount lazily; nothing happens when *target* is no mount."""
+        try:
+            mount.umount_if_mounted(target)
+        except OSError as error:
+            raise errors.System(f"cannot unmount {target}: {error}") from error
+
+    def remove(self, key: str) -> None:
+        """Forget the container's files; the bytes go in the background. Nothing happens when the key is unknown."""
+        if self._active.pop(key, None) is None and not os.path.isdir(os.path.join(self._active_dir, key)):
+            return
+        self._database.defer(lambda c: c.execute("DELETE FROM snapshots WHERE key=?", (key,)))
+        self._throw(os.path.join(self._active_dir, key))
+
+    def keys(self) -> list[str]:
+        """The containers that have files."""
+        return list(self._active)
+
+    def chain_of(self, key: str) -> str:
+        """The chainID below the container. ``NotFound``."""
+        try:
+            return self._active[key]
+        except KeyError:
+            raise errors.NotFound(f"snapshot {key} does not exist") from None
+
+    def upper_dir(self, key: str) -> str:
+        """The container's writable directory."""
+        if "/" in key or key in ("", ".", ".."):
+            raise errors.InvalidArgument(f"bad snapshot key {key!r}")
+        return os.path.join(self._active_dir, key, "fs")
+
+    def usage(self, key: str) -> int:
+        """Bytes that the container has written, as they lie on disk."""
+        self.chain_of(key)
+        return tree_size(self.upper_dir(key))
+
+    def changes(self, key: str) -> list[tuple[str, int]]:
+        """What the container changed: (absolute path, kind), kinds 0 modified, 1 added, 2 deleted; sorted by path."""
+        return layer_changes.changes(self.upper_dir(key), self._container_dirs(self.chain_of(key)))
+
+    # housekeeping
+
+    def clean(self, known: Iterable[str]) -> None:
+        """At start, before anything is mounted: drop what is not the database's.
+
+        *known* are the ids of the containers that exist; snapshots of others go as well.
+        """
+        keep = set(known)
+        for key in [key for key in self._active if key not in keep]:
+            self.remove(key)
+        for name in os.listdir(self._active_dir):
+            if name not in self._active:
+                self._throw(os.path.join(self._active_dir, name))
+        for name in os.listdir(self._layers_dir):
+            if f"sha256:{name}" not in self._layers:
+                self._throw(os.path.join(self._layers_dir, name))
+        self._reaping = self._reaper.submit(self._empty_trash)
+
+    def drain(self) -> None:
+        """Wait until the background removal has caught up."""
+        if self._reaping is not None:
+            self._reaping.result()
+
+    def close(self) -> None:
+        """Stop the background removal; what is left goes at the next start."""
+        self._reaper.shutdown(wait=True, cancel_futures=True)
+
+    def _layer_path(self, chain_id: str) -> str:
+        return os.path.join(self._layers_dir, digests.encoded(chain_id))
+
+    def _move_in_place(self, path: str, chain_id: str) -> None:
+        target = self._layer_path(chain_id)
+        try:
+            os.rename(path, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            self._throw(target)  # left by a crash between rename and record
+            os.rename(path, target)
+
+    def _make_directories(self, key: str, lowers: list[str]) -> None:
+        upper = self.upper_dir(key)
+        base = os.path.dirname(upper)
+        os.makedirs(os.path.join(base, "work"), mode=0o700, exist_ok=True)
+        status = os.stat(lowers[0])
+        os.makedirs(upper, exist_ok=True)
+        os.chown(upper, status.st_uid, status.st_gid)
+        os.chmod(upper, status.st_mode & 0o7777)
+
+    def _throw(self, path: str) -> None:
+        """Move *path* into the trash, which a thread of its own empties."""
+        bin_path = tempfile.mkdtemp(dir=self._trash)
+        try:
+            os.rename(path, os.path.join(bin_path, "x"))
+        except FileNotFoundError:
+            os.rmdir(bin_path)
+            return
+        except OSError as error:
+            os.rmdir(bin_path)
+            raise errors.System(f"cannot remove {path}: {error}") from error
+        try:
+            self._reaping = self._reaper.submit(_remove_tree, bin_path)
+        except RuntimeError:
+            return  # closed: the next start empties the trash
+
+    def _empty_trash(self) -> None:
+        for name in os.listdir(self._trash):
+            _remove_tree(os.path.join(self._trash, name))
+
+
+def _insert_layers(connection: sqlite3.Connection, layers: Sequence[Layer]) -> None:
+    now = time.time_ns()
+    connection.executemany(
+        "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)",
+        [(layer.chain_id, layer.parent, layer.diff_id, layer.size, now) for layer in layers],
+    )
+
+
+def _remove_tree(path: str) -> None:
+    """Whatever a container has left, however deep; what cannot be deleted stays for the next start."""
+    parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        tree.remove(parent, os.path.basename(path))
+    except OSError as error:
+        log.warning("cannot delete %s: %s", path, error)
+    finally:
+        os.close(parent)
