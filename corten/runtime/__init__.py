@@ -1,0 +1,1 @@
+"""OCI runtime spec, bundle, conmon, crun/runc, exec, logs, stats."""
