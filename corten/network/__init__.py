@@ -1,0 +1,1 @@
+"""IPAM, drivers, sandboxes, endpoints, ports, firewall."""
