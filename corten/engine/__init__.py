@@ -1,0 +1,1 @@
+"""Use cases: containers, images, networks, volumes, events, restore."""

@@ -1,0 +1,39 @@
+"""What the daemon's configuration means to the engine."""
+
+from dataclasses import dataclass, field
+
+from corten.model.container import Ulimit
+from corten.network.config import NetworkConfig
+
+
+@dataclass(slots=True, kw_only=True)
+class Settings:
+    """Settings of one engine. ``runtimes`` maps a name to (program, arguments); the rest follows dockerd's flags.
+
+    What a reload may change is changed in place (``corten.engine.engine.RELOADABLE``).
+    """
+
+    data_root: str = "/var/lib/corten"
+    exec_root: str = "/run/corten"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    runtimes: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    default_runtime: str = "crun"
+    conmon: str = "/usr/bin/conmon"
+    init: bool = False
+    init_path: str = ""
+    cgroup_parent: str = ""
+    default_cgroupns_mode: str = ""
+    default_ipc_mode: str = "private"
+    default_shm_size: int = 64 << 20
+    default_ulimits: dict[str, Ulimit] = field(default_factory=dict)
+    seccomp_profile: str = ""
+    """JSON, "unconfined" or ""."""
+    no_new_privileges: bool = False
+    cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
+    log_driver: str = "json-file"
+    log_options: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    debug: bool = False
+    experimental: bool = False
+    insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()

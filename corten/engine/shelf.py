@@ -1,0 +1,119 @@
+"""All containers: by id, by name, by unique prefix, and their records on disk."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+import msgspec
+
+from corten import errors
+from corten.engine.container import Container
+from corten.model.record import Record
+from corten.store.database import Database
+
+SCHEMA = ["CREATE TABLE containers (id TEXT PRIMARY KEY, data BLOB NOT NULL)"]
+
+log = logging.getLogger("corten.containers")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+class Shelf:
+    """In-memory index over the table of containers. The loop's thread only, but for ``write``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.migrate("containers", SCHEMA)
+        self._containers: dict[str, Container] = {}
+        self._names: dict[str, str] = {}
+
+    def load(self) -> list[str]:
+        """Read every record; returns the ids of the records that cannot be read (they are left in place)."""
+        damaged: list[str] = []
+        for container_id, data in self._database.reader().execute("SELECT id, data FROM containers"):
+            try:
+                record = _decode(data)
+            except msgspec.MsgspecError as error:
+                log.error("the record of container %s is damaged and left out: %s", container_id, error)
+                damaged.append(container_id)
+                continue
+            self._containers[record.id] = Container(record)
+            self._names[record.name] = record.id
+        return damaged
+
+    def __iter__(self) -> Iterator[Container]:
+        return iter(list(self._containers.values()))
+
+    def __len__(self) -> int:
+        return len(self._containers)
+
+    def get(self, reference: str) -> Container:
+        """By full id, name (with or without a slash) or unique id prefix. NotFound, InvalidArgument if ambiguous."""
+        owner = self._names.get(reference.removeprefix("/"), "")
+        found = self._containers.get(reference) or self._containers.get(owner)  # the name may only be reserved yet
+        if found is not None:
+            return found
+        matches = [each for each in self._containers if each.startswith(reference)] if reference else []
+        if len(matches) == 1:
+            return self._containers[matches[0]]
+        if matches:
+            raise errors.InvalidArgument(f"multiple IDs found with provided prefix: {reference}")
+        raise errors.NotFound(f"No such container: {reference}")
+
+    def reserve(self, name: str, container_id: str) -> None:
+        """Take a name. Conflict, with Docker's words, when another container has it."""
+        owner = self._names.get(name)
+        if owner is not None:
+            raise errors.Conflict(
+                f'Conflict. The container name "/{name}" is already in use by container "{owner}". '
+                "You have to remove (or rename) that container to be able to reuse that name."
+            )
+        self._names[name] = container_id
+
+    def has_name(self, name: str) -> bool:
+        return name in self._names
+
+    def free(self, name: str) -> None:
+        self._names.pop(name, None)
+
+    def add(self, container: Container) -> None:
+        """Show a container whose name is reserved and whose record is written."""
+        self._containers[container.id] = container
+
+    def forget(self, container: Container) -> None:
+        self._containers.pop(container.id, None)
+        if self._names.get(container.name) == container.id:
+            del self._names[container.name]
+
+    def write(self, record: Record) -> None:
+        """Put a new record on disk and return when it is there. Any thread."""
+        self._database.write(_saving(record))
+
+    async def commit(self, container: Container) -> None:
+        """Put the record on disk and return when it is there; in order with ``save``, so nothing newer is undone."""
+        await asyncio.wrap_future(self._database.submit(_saving(container.record)))
+
+    def save(self, container: Container) -> None:
+        """Put the record on disk soon, in order with other writes; the moving state needs no waiting for the disk."""
+        self._database.submit(_saving(container.record)).add_done_callback(_complain)
+
+    def erase(self, container_id: str) -> None:
+        """Delete the record and return when that is on disk. Any thread."""
+        self._database.write(lambda db: db.execute("DELETE FROM containers WHERE id=?", (container_id,)).rowcount)
+
+
+def _saving(record: Record) -> Callable[[sqlite3.Connection], None]:
+    data = _encode(record)
+
+    def job(db: sqlite3.Connection) -> None:
+        db.execute("INSERT OR REPLACE INTO containers VALUES (?, ?)", (record.id, data))
+
+    return job
+
+
+def _complain(future: "Future[None]") -> None:
+    error = future.exception()
+    if error is not None:
+        log.error("a container's state was not saved: %s", error)
