@@ -1,0 +1,166 @@
+"""Local images. What needs a registry is in ``unsupported``."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from corten import errors
+from corten.api import filters, imageshape, jsonstream
+from corten.api.call import Call
+from corten.api.response import Response, json_response
+from corten.api.routing import Route
+from corten.model.image import ImageQuery, Progress
+from corten.oci.platform import Platform
+
+LIST_FILTERS = ("before", "dangling", "label", "label!", "reference", "since", "until")
+PRUNE_FILTERS = ("dangling", "label", "label!", "until")
+TAR_TYPE = "application/x-tar"
+
+
+async def list_images(call: Call) -> Response:
+    query = ImageQuery(
+        all=call.flag("all"),
+        filters=filters.parse(call.text("filters"), LIST_FILTERS),
+        shared_size=call.flag("shared-size"),
+        manifests=call.flag("manifests") and call.version >= (1, 47),
+        containers=call.version >= (1, 51),
+    )
+    images = await call.backend.images.list(query)
+    return json_response([imageshape.summary(image, call.version) for image in images])
+
+
+async def inspect(call: Call) -> Response:
+    manifests = call.flag("manifests") and call.version >= (1, 48)
+    platform = _platform(call, "platform") if call.version >= (1, 49) else None
+    if manifests and platform is not None:
+        raise errors.InvalidArgument("conflicting options: manifests and platform options cannot both be set")
+    image = await call.backend.images.inspect(call.params["name"], manifests, platform)
+    return json_response(imageshape.inspect(image, call.version))
+
+
+async def history(call: Call) -> Response:
+    items = await call.backend.images.history(call.params["name"], _platform(call, "platform"))
+    return json_response([imageshape.history(item) for item in items])
+
+
+async def attestations(call: Call) -> Response:
+    platforms = _platforms(call, "platform")
+    if len(platforms) > 1:
+        raise errors.InvalidArgument("only one platform can be given")
+    found = await call.backend.images.attestations(
+        call.params["name"], platforms[0] if platforms else None, call.texts("type"), call.flag("statement")
+    )
+    return json_response([imageshape.attestation(item) for item in found])
+
+
+async def tag(call: Call) -> Response:
+    await call.backend.images.tag(call.params["name"], call.text("repo"), call.text("tag"))
+    return Response(201)
+
+
+async def remove(call: Call) -> Response:
+    name = call.params["name"]
+    if not name.strip():
+        raise errors.InvalidArgument("image name cannot be blank")
+    items = await call.backend.images.remove(name, call.flag("force"), not call.flag("noprune"), _platforms(call))
+    return json_response([imageshape.deleted(item) for item in items])
+
+
+async def prune(call: Call) -> Response:
+    pruned = await call.backend.images.prune(filters.parse(call.text("filters"), PRUNE_FILTERS))
+    deleted = pruned.images_deleted
+    return json_response(
+        {
+            "ImagesDeleted": None if deleted is None else [imageshape.deleted(item) for item in deleted],
+            "SpaceReclaimed": pruned.space_reclaimed,
+        }
+    )
+
+
+async def create(call: Call) -> None:
+    """Import a file system (``fromSrc=-``); ``fromImage`` is a pull."""
+    if call.text("fromImage"):
+        name = call.text("fromImage") + (f":{call.text('tag')}" if call.text("tag") else "")
+        raise errors.NotSupported(
+            f"cannot pull {name}: pulling from registries is not built yet; bring images in with load or import"
+        )
+    source = call.text("fromSrc")
+    if source != "-":
+        raise errors.NotSupported("importing from a URL is not supported; send the archive as the body (fromSrc=-)")
+    platform = call.text("platform")
+    records = call.backend.images.import_(
+        call.chunks(),
+        repo=call.text("repo"),
+        tag=call.text("tag"),
+        message=call.text("message"),
+        changes=call.texts("changes"),
+        platform=Platform.parse(platform) if platform else None,
+    )
+    await jsonstream.send(call, _progress(records))
+
+
+async def load(call: Call) -> None:
+    records = call.backend.images.load(call.chunks(), _platforms(call, "platform"), call.flag("quiet", True))
+    await jsonstream.send(call, _progress(records), at_once=True)
+
+
+async def _progress(records: AsyncIterator[Progress]) -> AsyncIterator[dict[str, Any]]:
+    async for item in records:
+        yield imageshape.progress(item)
+
+
+async def save_one(call: Call) -> None:
+    await _save(call, [call.params["name"]])
+
+
+async def save(call: Call) -> None:
+    names = [name for text in call.texts("names") for name in text.split(",") if name]
+    if not names:
+        raise errors.InvalidArgument("no image names given")
+    await _save(call, names)
+
+
+async def _save(call: Call, names: list[str]) -> None:
+    chunks = await call.backend.images.save(names, _platforms(call, "platform"))
+    stream = call.stream(TAR_TYPE)
+    async for chunk in chunks:
+        stream.write(chunk)
+        await stream.drain()
+
+
+def _platforms(call: Call, name: str = "platforms") -> list[Platform]:
+    return [_parse_platform(text) for text in call.texts(name) if text]
+
+
+def _platform(call: Call, name: str) -> Platform | None:
+    text = call.text(name)
+    return _parse_platform(text) if text else None
+
+
+def _parse_platform(text: str) -> Platform:
+    """An OCI platform as JSON, or as "os/arch[/variant]"."""
+    if not text.startswith("{"):
+        return Platform.parse(text)
+    try:
+        platform = msgspec.json.decode(text, type=Platform)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise errors.InvalidArgument(f"failed to parse platform: {error}") from error
+    if not platform.os or not platform.architecture:
+        raise errors.InvalidArgument("failed to parse platform: both OS and Architecture must be set")
+    return platform
+
+
+ROUTES = [
+    Route("GET", "/images/json", list_images),
+    Route("GET", "/images/get", save),
+    Route("POST", "/images/create", create),
+    Route("POST", "/images/load", load),
+    Route("POST", "/images/prune", prune),
+    Route("GET", "/images/{name}/json", inspect),
+    Route("GET", "/images/{name}/history", history),
+    Route("GET", "/images/{name}/attestations", attestations),
+    Route("GET", "/images/{name}/get", save_one),
+    Route("POST", "/images/{name}/tag", tag),
+    Route("DELETE", "/images/{name}", remove),
+]
