@@ -1,0 +1,1 @@
+"""The corten command: a table of commands, each loaded when it runs."""

@@ -1,0 +1,1 @@
+"""What describes a new container: the flags of run and create, and the request that is made of them."""
