@@ -1,0 +1,78 @@
+"""Group commit: isolation of jobs, durability of the order, errors to their owner."""
+
+import threading
+
+import pytest
+
+from corten import errors
+from corten.store.database import Database
+
+
+@pytest.fixture
+def database(tmp_path):
+    made = Database(str(tmp_path / "state.db"))
+    made.migrate("test", ["CREATE TABLE t (n INTEGER PRIMARY KEY)"])
+    yield made
+    made.close()
+
+
+def rows(database):
+    return [row[0] for row in database.reader().execute("SELECT n FROM t ORDER BY n")]
+
+
+def test_a_failing_job_is_rolled_back_alone(database):
+    def bad(connection):
+        connection.execute("INSERT INTO t VALUES (2)")
+        raise ValueError("no")
+
+    futures = [database.submit(lambda c, n=n: c.execute("INSERT INTO t VALUES (?)", (n,)).rowcount) for n in (1, 3)]
+    failed = database.submit(bad)
+    assert [future.result(5) for future in futures] == [1, 1]
+    with pytest.raises(ValueError, match="no"):
+        failed.result(5)
+    assert rows(database) == [1, 3]
+
+
+def test_many_threads_write_and_all_is_there_after_reopening(tmp_path):
+    path = str(tmp_path / "state.db")
+    database = Database(path)
+    database.migrate("test", ["CREATE TABLE t (n INTEGER PRIMARY KEY)"])
+    threads = [
+        threading.Thread(
+            target=database.write, args=(lambda c, n=n: c.execute("INSERT INTO t VALUES (?)", (n,)).rowcount,)
+        )
+        for n in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    database.close()
+    again = Database(path)
+    assert rows(again) == list(range(50))
+    again.close()
+
+
+def test_migrations_run_once_and_in_order(tmp_path):
+    path = str(tmp_path / "state.db")
+    first = Database(path)
+    first.migrate("x", ["CREATE TABLE a (n INTEGER)"])
+    first.close()
+    second = Database(path)
+    second.migrate("x", ["CREATE TABLE a (n INTEGER)", "ALTER TABLE a ADD COLUMN m INTEGER"])
+    assert second.reader().execute("SELECT n, m FROM a").fetchall() == []
+    second.close()
+
+
+def test_a_closed_database_says_so(tmp_path):
+    database = Database(str(tmp_path / "state.db"))
+    database.close()
+    with pytest.raises(errors.Unavailable):
+        database.write(lambda connection: None)
+
+
+def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path):
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is not a database, not at all" * 100)
+    with pytest.raises(errors.System, match=r"state\.db"):
+        Database(str(path))

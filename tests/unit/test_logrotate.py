@@ -1,0 +1,26 @@
+"""Rotation against a monitor that is slow to obey."""
+
+import os
+
+from corten.runtime import logrotate
+from corten.runtime.logdrivers.options import storage
+
+
+def test_a_slow_monitor_gets_one_order_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(logrotate, "REOPEN_TIMEOUT", 0.01)
+    log, control = tmp_path / "log", tmp_path / "ctl"
+    os.mkfifo(control)
+    reader = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        log.write_bytes(b"x" * 4096)
+        limits = storage("json-file", {"max-size": "1k", "max-file": "3"})
+        for _ in range(3):
+            logrotate.rotate_if_due(str(log), str(control), limits)
+        assert os.read(reader, 4096) == logrotate.REOPEN
+        assert (tmp_path / "log.1").read_bytes() == b"x" * 4096
+        assert not log.exists()
+        # it has read the order and done nothing: the next look asks again
+        logrotate.rotate_if_due(str(log), str(control), limits)
+        assert os.read(reader, 4096) == logrotate.REOPEN
+    finally:
+        os.close(reader)
