@@ -92,7 +92,9 @@ class Commits:
         """Let it go on. One that was ended, removed or thawed by somebody meanwhile does not spoil the image."""
         try:
             await self._containers.unpause(container.id)
-        except (errors.NotFound, errors.System):
+        except (errors.NotFound, errors.Conflict):
+            return
+        except errors.System:
             if container.state.status == "paused":
                 raise
 

@@ -499,21 +499,20 @@ class Containers:
     def _freeze(self, container: Container, value: bool) -> None:
         """Through the cgroup's freezer and not the runtime's command: no process, and the same for every runtime."""
         layout, path = self._launcher.host.cgroups, self.cgroup_of(container)
+        deadline = time.monotonic() + FREEZE_WAIT
         try:
             cgroup.set_frozen(layout, path, value)
-        except FileNotFoundError:
-            if value and _ended(container):
-                raise errors.Conflict(f"container {container.id} is not running") from None
-            raise
-        deadline = time.monotonic() + FREEZE_WAIT
-        while cgroup.frozen(layout, path) is not value:
-            if value and _ended(container):
-                raise errors.Conflict(f"container {container.id} is not running")
-            if time.monotonic() > deadline:
-                if value:
-                    cgroup.set_frozen(layout, path, False)  # not half of it
-                raise errors.System(f"container {container.id} did not {'freeze' if value else 'thaw'} in time")
-            time.sleep(0.001)
+            while cgroup.frozen(layout, path) is not value and not _ended(container):
+                if time.monotonic() > deadline:
+                    if value:
+                        cgroup.set_frozen(layout, path, False)  # not half of it
+                    raise errors.System(f"container {container.id} did not {'freeze' if value else 'thaw'} in time")
+                time.sleep(0.001)
+        except OSError:
+            if not _ended(container):
+                raise
+        if _ended(container):  # killed at this very moment, and its exit waits for the lock that we hold
+            raise errors.Conflict(f"container {container.id} is not running")
 
     # wait
 

@@ -1,0 +1,1 @@
+"""The client of image registries (distribution-spec): names, endpoints, credentials, manifests and blobs."""
