@@ -94,7 +94,7 @@ async def serve(config: Config, words: Sequence[str]) -> None:
                 await stop.wait()
                 systemd.notify("STOPPING=1")
                 if await loop.run_in_executor(None, systemd.machine_goes_down):
-                    await engine.containers.end_all(LONGEST_END)
+                    await engine.life.end_all(LONGEST_END)
             finally:
                 await server.close(timeout=float(current[0].shutdown_timeout))
                 await engine.close()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from corten.engine.attach import Session
 
 
+Waiters = set[asyncio.Future[tuple[int, str]]]
+"""Of (exit code, error text)."""
+
+
 class Container:
     """Live side of one container. Belongs to the loop's thread; ``record`` is replaced, never changed."""
 
@@ -32,8 +36,8 @@ class Container:
         """The record of the last run for as long as not everything that it held is given back."""
         self.restart: asyncio.Task[None] | None = None
         self.probe: asyncio.Task[None] | None = None
-        self.exit_waiters: set[asyncio.Future[tuple[int, str]]] = set()
-        self.removal_waiters: set[asyncio.Future[tuple[int, str]]] = set()
+        self.exit_waiters: Waiters = set()
+        self.removal_waiters: Waiters = set()
         self.restart_delay = 0.0
         self.stopping = False
         """A stop or kill is under way, so the restart policy must not act on the exit."""
@@ -70,6 +74,12 @@ class Container:
     def active(self) -> bool:
         """Running in the API's sense: also while paused or waiting for a restart."""
         return self.record.state.status in lifecycle.ACTIVE
+
+    @property
+    def over(self) -> bool:
+        """Whether its run has ended, also when the exit has not been handled yet. Any thread."""
+        monitor = self.monitor
+        return monitor is None or monitor.ended()
 
     @property
     def cleaning(self) -> bool:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
 from corten.engine.archive import Archives, Target
+from corten.engine.attachments import Attachments
 from corten.engine.commits import Commits
 from corten.engine.container import Container
 from corten.engine.containers import Containers
@@ -18,6 +19,7 @@ from corten.engine.export import Exports
 from corten.engine.health import HealthChecks
 from corten.engine.images import Images
 from corten.engine.launcher import LaunchDefaults, Launcher
+from corten.engine.life import Life
 from corten.engine.logs import LogOptions, Logs
 from corten.engine.logservice import LogPaths, LogService
 from corten.engine.networks import NetworkUseCases
@@ -29,6 +31,7 @@ from corten.engine.settings import Settings
 from corten.engine.shelf import Shelf
 from corten.engine.stats import Stats
 from corten.engine.system import System
+from corten.engine.views import Views
 from corten.engine.volumes import ImageMounts, VolumeUseCases
 from corten.linux import host as hosts
 from corten.linux.migration import Migrations
@@ -92,14 +95,10 @@ class Engine:
             self.background,
             self.migrations,
         )
-        self.containers = Containers(
-            shelf=Shelf(self.database),
-            launcher=self.launcher,
-            images=self.images,
-            events=self.events,
-            settings=settings,
-            pool=self.pool,
-        )
+        self.life = Life(Shelf(self.database), self.launcher, self.events, self.pool)
+        self.containers = Containers(self.life, self.images, self.events, settings)
+        self.attachments = Attachments(self.life, self._replay)
+        self.views = Views(self.life)
         self.execs = Execs(
             self.containers,
             self.events,
@@ -109,10 +108,9 @@ class Engine:
             self._launch_defaults().ulimits or {},
             self.migrations,
         )
-        self.health = HealthChecks(self.containers, self.execs, self.events)
+        self.health = HealthChecks(self.life, self.execs, self.events)
         self.logs = Logs(self.paths.log, self.background)
         self.log_service = LogService(self.logs, self.events, self.containers.list, self._log_paths)
-        self.containers.replay = self._replay
         self.images.users = self._image_users
         self.volume_layer.images = ImageMounts(self.images, self.snapshots)
         self.volumes = VolumeUseCases(self.volume_layer, self.events, self._records, self.pool)
@@ -127,7 +125,7 @@ class Engine:
             host=self.host,
             events=self.events,
             containers=self.containers.list,
-            sizes=self.containers.sizes,
+            sizes=self.views.sizes,
             images=self.images,
             volumes=self.volumes.usage,
             facts={
@@ -146,7 +144,7 @@ class Engine:
         try:
             engine.network_layer.start()
             engine.images.recover()
-            restore = Restore(engine.containers, engine.launcher)
+            restore = Restore(engine.life, engine.launcher)
             restore.take_up()
             restore.resume()
             await engine.log_service.start()
@@ -163,7 +161,7 @@ class Engine:
         await self.exports.close()
         await self.logs.close()
         await self.health.close()
-        await self.containers.close()
+        await self.life.close()
         self.events.close()
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
@@ -280,13 +278,13 @@ class Engine:
         )
 
     def _records(self) -> list[Record]:
-        return [container.record for container in self.containers.shelf]
+        return [container.record for container in self.life.shelf]
 
     def _image_users(self, image_id: str) -> list[ContainerUse]:
         """The containers made from an image, and those that have it mounted."""
         return [
             ContainerUse(container_id=each.id, running=each.active, image=each.config.image)
-            for each in self.containers.shelf
+            for each in self.life.shelf
             if each.record.image == image_id or any(point.image_id == image_id for point in each.record.mounts)
         ]
 

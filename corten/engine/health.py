@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from corten import errors
 from corten.engine import lifecycle
 from corten.engine.container import Container
-from corten.engine.containers import Containers, has_health
 from corten.engine.events import Events
 from corten.engine.execs import Execs
+from corten.engine.life import Life, has_health
 from corten.model.container import Healthcheck
 from corten.model.record import HealthResult, HealthState
 
@@ -29,12 +29,12 @@ KEPT_RESULTS = 5
 class HealthChecks:
     """Starts and ends the probing of containers as they start and end."""
 
-    def __init__(self, containers: Containers, execs: Execs, events: Events) -> None:
-        self._containers = containers
+    def __init__(self, life: Life, execs: Execs, events: Events) -> None:
+        self._life = life
         self._execs = execs
         self._events = events
-        containers.on_start.append(self.begin)
-        containers.on_stop.append(self.end)
+        life.on_start.append(self.begin)
+        life.on_stop.append(self.end)
 
     def begin(self, container: Container) -> None:
         if has_health(container.config):
@@ -82,11 +82,11 @@ class HealthChecks:
         after = judge(before, check, result, within_start=result.start - began < check.start_period)
         container.enter(lifecycle.probed(container.state, after))
         if after.status != before.status:
-            self._containers.shelf.save(container)
+            self._life.shelf.save(container)
             self._events.emit("container", f"health_status: {after.status}", container.id, container.attributes())
 
     async def close(self) -> None:
-        probes = [container.probe for container in self._containers.shelf if container.probe is not None]
+        probes = [container.probe for container in self._life.shelf if container.probe is not None]
         for probe in probes:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)

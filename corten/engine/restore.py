@@ -15,8 +15,8 @@ import time
 from corten import errors
 from corten.engine import lifecycle
 from corten.engine.container import Container
-from corten.engine.containers import Containers
 from corten.engine.launcher import Launcher
+from corten.engine.life import Life
 from corten.engine.restartpolicy import wants_start_at_boot
 from corten.linux import cgroup
 from corten.model.record import Record
@@ -33,18 +33,18 @@ PUT_DOWN_WAIT = 10.0
 class Restore:
     """One pass at the daemon's start, before the first request."""
 
-    def __init__(self, containers: Containers, launcher: Launcher) -> None:
-        self._containers = containers
+    def __init__(self, life: Life, launcher: Launcher) -> None:
+        self._life = life
         self._launcher = launcher
         self._ended: list[tuple[Container, Exit]] = []
 
     def take_up(self) -> None:
         """Adopt, collect exits and garbage. Blocking; on the loop's thread."""
-        damaged = self._containers.shelf.load()
+        damaged = self._life.shelf.load()
         run_root = self._launcher.paths.run_root
         monitors = find_monitors(run_root)
         live: dict[str, Record] = {}
-        for container in self._containers.shelf:
+        for container in self._life.shelf:
             monitor = self._adopt(container, monitors)
             if monitor is not None:
                 live[container.id] = container.record
@@ -61,20 +61,18 @@ class Restore:
         self._launcher.networks.recover(live)
         self._launcher.volumes.recover(live.values())
         self._sweep_runs(live, damaged)
-        self._launcher.snapshots.clean([*(each.id for each in self._containers.shelf), *damaged])
+        self._launcher.snapshots.clean([*(each.id for each in self._life.shelf), *damaged])
         self._sweep_directories(damaged)
 
     def resume(self) -> None:
         """Watch what runs, record what ended, start what its policy wants running. Needs the running loop."""
-        for container in self._containers.shelf:
+        for container in self._life.shelf:
             if container.monitor is not None:
-                self._containers.watch(container)
+                self._life.watch(container)
         for container, outcome in self._ended:
-            self._containers.ended(container, outcome)
-        for container in self._containers.shelf:
-            self._containers.resume(
-                container, wants_start_at_boot(container.host_config.restart_policy, container.state)
-            )
+            self._life.ended(container, outcome)
+        for container in self._life.shelf:
+            self._life.resume(container, wants_start_at_boot(container.host_config.restart_policy, container.state))
 
     def _adopt(self, container: Container, monitors: dict[str, int]) -> Monitor | None:
         """The monitor of a container that runs; what is taken is dropped from *monitors*."""
@@ -117,12 +115,12 @@ class Restore:
             )  # fmt: skip
             container.enter(state)
         layout = self._launcher.host.cgroups
-        frozen = cgroup.frozen(layout, self._containers.cgroup_of(container))
+        frozen = cgroup.frozen(layout, cgroup_path(container.record))
         if frozen and container.state.status == "running":
             container.enter(lifecycle.paused(container.state))
         elif not frozen and container.state.status == "paused":
             container.enter(lifecycle.resumed(container.state))
-        self._containers.shelf.save(container)
+        self._life.shelf.save(container)
 
     def _exit_of(self, container: Container) -> Exit:
         outcome = read_exit(self._launcher.paths.run(container.id))
@@ -143,7 +141,7 @@ class Restore:
 
     def _record_or_default(self, container_id: str) -> Record:
         try:
-            return self._containers.get(container_id).record
+            return self._life.shelf.get(container_id).record
         except errors.NotFound:
             return Record(id=container_id, name="", created=0, runtime="")
 
@@ -153,7 +151,7 @@ class Restore:
         for name in os.listdir(runtimes):
             if name.startswith(EXEC_PREFIX):
                 shutil.rmtree(os.path.join(runtimes, name), ignore_errors=True)
-        known = {*(each.id for each in self._containers.shelf), *damaged}
+        known = {*(each.id for each in self._life.shelf), *damaged}
         root = self._launcher.paths.containers
         for name in os.listdir(root):
             if name not in known:

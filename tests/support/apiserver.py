@@ -62,7 +62,6 @@ class FakeContainers:
         self.items = {}
         self.calls = []
         self.exit = None
-        self.attached = None
         self.cancelled = threading.Event()
 
     def add(self, rec):
@@ -77,12 +76,6 @@ class FakeContainers:
 
     def list(self):
         return list(self.items.values())
-
-    def places(self, ref):
-        return Places(hosts=f"/data/{ref}/hosts")
-
-    async def sizes(self, ref):
-        return 10, 20
 
     async def create(self, name, config, host, endpoints, platform):
         self.calls.append(("create", name, config, host, endpoints, platform))
@@ -116,8 +109,14 @@ class FakeContainers:
         self.calls.append(("update", host, sent))
         return []
 
+
+class FakeAttachments:
+    def __init__(self, containers):
+        self.containers = containers
+        self.attached = None
+
     def check_attach(self, ref):
-        if self.get(ref).state.status == "paused":
+        if self.containers.get(ref).state.status == "paused":
             raise errors.Conflict("container is paused")
 
     def check_detach_keys(self, keys):
@@ -133,6 +132,14 @@ class FakeContainers:
             peer.write(1, data.upper())
             await peer.drain()
         peer.write(2, b"eof")
+
+
+class FakeViews:
+    def places(self, ref):
+        return Places(hosts=f"/data/{ref}/hosts")
+
+    async def sizes(self, ref):
+        return 10, 20
 
 
 class FakeExecs:
@@ -172,6 +179,8 @@ class FakeSystem:
 class FakeBackend:
     def __init__(self):
         self.containers = FakeContainers()
+        self.attachments = FakeAttachments(self.containers)
+        self.views = FakeViews()
         self.execs = FakeExecs()
         self.events = Events()
         self.system = FakeSystem()

@@ -329,7 +329,7 @@ class TestAttach:
         with api.connect() as client:
             attach(client, query="logs=1&stdout=true&detachKeys=ctrl-x", headers=UPGRADE)
             read_until(client, b"hello\n")
-            options = api.backend.containers.attached[1]
+            options = api.backend.attachments.attached[1]
             assert options == {
                 "stdin": False,
                 "stdout": True,
@@ -354,7 +354,7 @@ class TestAttach:
             await peer.wait_closed()
             gone.set()
 
-        api.backend.containers.attach = silent
+        api.backend.attachments.attach = silent
         with api.connect() as client:
             attach(client, headers=UPGRADE)
             read_until(client, b"\r\n\r\n")
@@ -376,7 +376,7 @@ class TestAttach:
                 await peer.drain()
             peer.write(1, b"end")
 
-        api.backend.containers.attach = much
+        api.backend.attachments.attach = much
         with api.connect() as client:
             attach(client, headers=UPGRADE, after=b"never read" * 100)
             time.sleep(0.05)

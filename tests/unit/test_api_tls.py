@@ -124,7 +124,7 @@ def test_much_data_both_ways(served, connect):
             await peer.drain()
         peer.write(2, str(received).encode())
 
-    api.backend.containers.attach = much
+    api.backend.attachments.attach = much
     client = connect()
     client.send(f"POST /containers/{ID}/attach?stdin=1 HTTP/1.1\r\nHost: d\r\n\r\n".encode())
     for _ in range(size >> 16):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from corten import errors
 from corten.engine import lifecycle
 from corten.engine.container import Container
-from corten.engine.containers import Containers
+from corten.engine.life import Life
 from corten.engine.shelf import Shelf
 from corten.model.record import Record
 from corten.store.database import Database
@@ -41,14 +41,14 @@ def test_an_exit_during_a_rename_is_not_undone(tmp_path):
 
 def test_who_gave_up_waiting_is_forgotten():
     async def scene():
-        containers = Containers.__new__(Containers)
-        containers._loop = asyncio.get_running_loop()
+        life = Life.__new__(Life)
+        life._loop = asyncio.get_running_loop()
         waiters = set()
-        first, second = containers._waiter(waiters), containers._waiter(waiters)
+        first, second = life.waiter(waiters), life.waiter(waiters)
         first.cancel()
         await asyncio.sleep(0)
         assert waiters == {second}
-        containers._notify(waiters, (3, ""))
+        life.notify(waiters, (3, ""))
         assert await second == (3, "")
 
     asyncio.run(scene())

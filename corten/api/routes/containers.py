@@ -71,7 +71,7 @@ def _image_id(call: Call, ref: str) -> str | None:
 
 
 async def _sizes(call: Call, containers: list[ContainerView]) -> dict[str, tuple[int, int]]:
-    return {item.record.id: await call.backend.containers.sizes(item.record.id) for item in containers}
+    return {item.record.id: await call.backend.views.sizes(item.record.id) for item in containers}
 
 
 async def create(call: Call) -> Response:
@@ -93,8 +93,8 @@ async def create(call: Call) -> Response:
 async def inspect_container(call: Call) -> Response:
     containers = call.backend.containers
     container = containers.get(call.params["id"])
-    sizes = await containers.sizes(container.record.id) if call.flag("size") else None
-    return json_response(inspect(container, containers.places(container.record.id), call.version, sizes))
+    sizes = await call.backend.views.sizes(container.record.id) if call.flag("size") else None
+    return json_response(inspect(container, call.backend.views.places(container.record.id), call.version, sizes))
 
 
 async def start(call: Call) -> Response:
@@ -176,7 +176,7 @@ async def wait(call: Call) -> None:
 
 async def resize(call: Call) -> Response:
     height, width = window_size(call)
-    await call.backend.containers.resize(call.params["id"], height, width)
+    await call.backend.attachments.resize(call.params["id"], height, width)
     return Response(200)
 
 
@@ -192,12 +192,12 @@ def window_size(call: Call) -> tuple[int, int]:
 
 
 async def top(call: Call) -> Response:
-    titles, processes = await call.backend.containers.top(call.params["id"], call.text("ps_args") or "-ef")
+    titles, processes = await call.backend.views.top(call.params["id"], call.text("ps_args") or "-ef")
     return json_response({"Titles": titles, "Processes": processes})
 
 
 async def changes(call: Call) -> Response:
-    found = await call.backend.containers.changes(call.params["id"])
+    found = await call.backend.views.changes(call.params["id"])
     return json_response([{"Path": path, "Kind": kind} for path, kind in found])
 
 

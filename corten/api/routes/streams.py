@@ -35,9 +35,8 @@ def _content_type(call: Call, tty: bool) -> str:
 
 async def attach(call: Call) -> None:
     ref = call.params["id"]
-    containers = call.backend.containers
-    container = containers.get(ref)
-    containers.check_attach(ref)
+    container = call.backend.containers.get(ref)
+    call.backend.attachments.check_attach(ref)
     tty = container.record.config.tty
     _detach_keys(call)
     peer = await call.hijack(not tty, _content_type(call, tty))
@@ -47,9 +46,8 @@ async def attach(call: Call) -> None:
 async def attach_websocket(call: Call) -> Response | None:
     """Binary messages without frames. Below 1.42 all streams are attached, whatever the parameters say."""
     ref = call.params["id"]
-    containers = call.backend.containers
-    container = containers.get(ref)
-    containers.check_attach(ref)
+    container = call.backend.containers.get(ref)
+    call.backend.attachments.check_attach(ref)
     _detach_keys(call)
     head = accept(call)
     if head is None:
@@ -61,7 +59,7 @@ async def attach_websocket(call: Call) -> Response | None:
 
 async def _attach(call: Call, container: ContainerView, peer: hijack.HijackedPeer, every: bool = False) -> None:
     try:
-        await call.backend.containers.attach(
+        await call.backend.attachments.attach(
             container.record.id,
             peer,
             stdin=every or call.flag("stdin"),
@@ -77,7 +75,7 @@ async def _attach(call: Call, container: ContainerView, peer: hijack.HijackedPee
 
 def _detach_keys(call: Call) -> None:
     """Refuse bad keys while that can still be an answer."""
-    call.backend.containers.check_detach_keys(call.text("detachKeys"))
+    call.backend.attachments.check_detach_keys(call.text("detachKeys"))
 
 
 # exec
@@ -90,7 +88,7 @@ async def exec_create(call: Call) -> Response:
     options = decode(ExecOptions, document, "ExecConfig")
     if not options.cmd:
         raise errors.InvalidArgument("No exec command specified")
-    call.backend.containers.check_detach_keys(options.detach_keys)
+    call.backend.attachments.check_detach_keys(options.detach_keys)
     return json_response({"Id": await call.backend.execs.create(call.params["id"], options)}, 201)
 
 

@@ -1,0 +1,59 @@
+"""Looking inside containers: processes, changed files, sizes, and where their files are on the host."""
+
+from corten import errors
+from corten.engine.life import Life
+from corten.engine.places import Places
+from corten.engine.top import top
+from corten.linux import cgroup
+from corten.runtime.spec import cgroup_path
+
+Texts = list[str]
+Rows = list[list[str]]
+Changes = list[tuple[str, int]]
+
+
+class Views:
+    """All coroutines run on the engine's loop."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    async def top(self, reference: str, ps_args: str = "") -> tuple[Texts, Rows]:
+        """(titles, rows) of the processes. Conflict when it does not run."""
+        container = self._life.shelf.get(reference)
+        if container.state.status == "restarting":
+            raise errors.Conflict(f"container {container.id} is restarting, wait until the container is running")
+        if not container.alive:
+            raise errors.Conflict(f"container {container.id} is not running")
+        layout, path = self._life.launcher.host.cgroups, cgroup_path(container.record)
+        found = await self._life.call(lambda: top(ps_args, set(cgroup.pids(layout, path))))
+        self._life.emit(container, "top")
+        return found
+
+    async def changes(self, reference: str) -> Changes:
+        """What the container changed of its image: (path, 0 modified, 1 added, 2 deleted)."""
+        container = self._life.shelf.get(reference)
+        return await self._life.call(self._life.launcher.snapshots.changes, container.id)
+
+    async def sizes(self, reference: str) -> tuple[int, int]:
+        """(bytes in the writable layer, bytes of the whole file system)."""
+        container = self._life.shelf.get(reference)
+        snapshots = self._life.launcher.snapshots
+        own = await self._life.call(snapshots.usage, container.id)
+        return own, own + sum(layer.size for layer in snapshots.chain(snapshots.chain_of(container.id)))
+
+    def places(self, reference: str) -> Places:
+        """Host paths of its files; those of the network exist from the first start on."""
+        container = self._life.shelf.get(reference)
+        paths, record = self._life.launcher.paths, container.record
+        directory = paths.container(record.id)
+        made = container.state.has_been_started
+        sandbox = self._life.launcher.networks.sandbox(record.id) if container.alive else None
+        return Places(
+            hosts=f"{directory}/hosts" if made else "",
+            hostname=f"{directory}/hostname" if made else "",
+            resolv_conf=f"{directory}/resolv.conf" if made else "",
+            log=paths.log(record.id) if record.log_driver == "json-file" else "",
+            sandbox_id=sandbox.name if sandbox else "",
+            sandbox_key=sandbox.path if sandbox else "",
+        )
