@@ -87,4 +87,6 @@ def write(descriptor: int, data: bytes) -> None:
         except BlockingIOError:  # whoever shares the terminal or pipe with us made it non-blocking
             import select
 
-            select.select([], [descriptor], [])
+            writable = select.poll()
+            writable.register(descriptor, select.POLLOUT)
+            writable.poll()

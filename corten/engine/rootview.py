@@ -134,7 +134,9 @@ def process_root(pid: int, container_id: str) -> int:
             root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, ProcessLookupError):
             return -1
-        if select.select([pidfd], [], [], 0)[0]:
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        if ended.poll(0):
             os.close(root)
             return -1
         return root

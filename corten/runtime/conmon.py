@@ -250,9 +250,10 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
 def _read_sync(fd: int) -> tuple[int, str]:
     data = b""
     deadline = time.monotonic() + CREATE_TIMEOUT
+    ready = select.poll()  # select(2) knows no descriptors above 1023, and a running container takes three
+    ready.register(fd, select.POLLIN)
     while not data.endswith(b"\n") and len(data) < MESSAGE_LIMIT:
-        ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
+        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
             return -1, f"conmon did not answer within {CREATE_TIMEOUT:.0f} s"
         chunk = os.read(fd, 65536)
         if not chunk:
