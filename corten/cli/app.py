@@ -60,9 +60,14 @@ class App:
             self._config = self._read_config()
         return self._config
 
-    def _read_config(self) -> dict[str, Any]:
+    @property
+    def config_path(self) -> str:
+        """Where config.json is, or would be."""
         folder = self._options.text("config") or self.environ.get("DOCKER_CONFIG") or "~/.docker"
-        path = os.path.join(os.path.expanduser(folder), "config.json")
+        return os.path.join(os.path.expanduser(folder), "config.json")
+
+    def _read_config(self) -> dict[str, Any]:
+        path = self.config_path
         try:
             with open(path, "rb") as file:
                 data = file.read()
