@@ -52,7 +52,7 @@ class LaunchDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """Namespaces of other containers or of nobody: paths like /proc/PID/ns/ipc; "" where not joined."""
+    """Namespaces of other containers, by paths of descriptors held here until ``close``; "" where not joined."""
 
     pid_ns: str = ""
     ipc_ns: str = ""
@@ -62,6 +62,12 @@ class Joined:
     hostname: str = ""
     files_of: str = ""
     """The container whose hosts, hostname and resolv.conf are shared (network mode container:ID)."""
+    fds: tuple[int, ...] = ()
+
+    def close(self) -> None:
+        """The container has them now, or never will."""
+        for fd in self.fds:
+            os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +110,14 @@ class Launcher:
     def launch(self, record: Record, joined: Joined, created: Callable[[Monitor], None]) -> Launched:
         """Start *record*'s program; *created* is called when the container exists and nothing of it runs yet.
 
+        *joined* is closed.
+
         Raises StartFailed with the exit code to record, or another CortenError for what went wrong before.
         """
         self.migrations.announce()
         runtime = self.runtimes(record.runtime)
         run_dir, rootfs = self.paths.run(record.id), self.paths.rootfs(record.id)
-        with contextlib.ExitStack() as undo:
+        with contextlib.closing(joined), contextlib.ExitStack() as undo:
             self._fresh_run_dir(run_dir)
             undo.callback(self._remove_run_dir, run_dir)
             self.snapshots.mount(record.id, rootfs)
