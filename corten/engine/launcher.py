@@ -109,15 +109,14 @@ class Launcher:
 
     def launch(self, record: Record, joined: Joined, created: Callable[[Monitor], None]) -> Launched:
         """Start *record*'s program; *created* is called when the container exists and nothing of it runs yet.
-
         *joined* is closed.
 
         Raises StartFailed with the exit code to record, or another CortenError for what went wrong before.
         """
         self.migrations.announce()
-        runtime = self.runtimes(record.runtime)
         run_dir, rootfs = self.paths.run(record.id), self.paths.rootfs(record.id)
         with contextlib.closing(joined), contextlib.ExitStack() as undo:
+            runtime = self.runtimes(record.runtime)
             self._fresh_run_dir(run_dir)
             undo.callback(self._remove_run_dir, run_dir)
             self.snapshots.mount(record.id, rootfs)
