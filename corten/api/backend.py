@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection
 from typing import Any, Protocol
 
 from corten.engine.events import Subscription
+from corten.engine.grants import Grants
 from corten.engine.logs import LogOptions
 from corten.engine.peer import Peer
 from corten.engine.places import Places
@@ -247,5 +248,8 @@ class Backend(Protocol):
 
     @property
     def events(self) -> EventsBackend: ...
+
+    @property
+    def grants(self) -> Grants: ...
 
     def greet(self) -> None: ...

@@ -25,7 +25,18 @@ _decode = msgspec.json.Decoder().decode
 class Call:
     """A request with its path parameters in ``params`` and the wanted API ``version``."""
 
-    __slots__ = ("_query", "backend", "connection", "headers", "method", "params", "path", "raw_query", "version")
+    __slots__ = (
+        "_body",
+        "_query",
+        "backend",
+        "connection",
+        "headers",
+        "method",
+        "params",
+        "path",
+        "raw_query",
+        "version",
+    )
 
     def __init__(
         self,
@@ -47,6 +58,7 @@ class Call:
         self.version = version
         self.params = params
         self._query: dict[str, list[str]] | None = None
+        self._body: bytes | None = None
 
     # headers
 
@@ -134,7 +146,18 @@ class Call:
             raise errors.InvalidArgument("invalid JSON: nested too deeply") from error
 
     async def body(self, limit: int) -> bytes:
-        """The whole body; raises TooLarge (413) over *limit* bytes."""
+        """The whole body, also when asked for again; raises TooLarge (413) over *limit* bytes."""
+        if self._body is None:
+            self._body = await self._read_body(limit)
+        if len(self._body) > limit:
+            raise TooLarge(f"request body is larger than {limit} bytes")
+        return self._body
+
+    async def read(self) -> None:
+        """Take in the body of a JSON request, whatever is in it. Raises TooLarge and Malformed."""
+        await self.body(MAX_JSON)
+
+    async def _read_body(self, limit: int) -> bytes:
         connection = self.connection
         if not connection.has_body:
             return b""

@@ -7,7 +7,7 @@ as nobody would tell them otherwise that the client has gone.
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corten import errors
 from corten.api import versions
@@ -80,6 +80,10 @@ class Connection(asyncio.Protocol):
         self.has_body = False
         self._timer: asyncio.TimerHandle | None = None
         self._lingering = False
+        self._entry: dict[str, Any] | None = None
+        self._status = 0
+        self.failed = 0
+        """Status of what went wrong inside a stream that had begun."""
 
     @property
     def task(self) -> "asyncio.Task[None] | None":
@@ -163,6 +167,8 @@ class Connection(asyncio.Protocol):
         """One request from its head to the end of its answer, then what follows on the connection."""
         started = time.perf_counter()
         again = False
+        transport = self.transport
+        self._entry, self._status, self.failed = None, 0, 0
         try:
             response = await self._answer(head)
             if not self._hijacked:
@@ -179,6 +185,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             self._stream = None
+            self._record(head, transport, time.perf_counter() - started)
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s: %.1f ms", head.method, head.path, (time.perf_counter() - started) * 1000)
         if again:
@@ -192,6 +199,9 @@ class Connection(asyncio.Protocol):
             version, path = versions.split(head.path)
             handler, params = self.server.router.match(head.method, path)
             call = Call(self, self.server.backend, head.method, path, head.query, head.headers, version, params)
+            trail = self.server.trail
+            if trail is not None and trail.concerns(head.method, handler):
+                self._entry = await trail.request(call, handler, self.transport)
             return await handler(call)
         except asyncio.CancelledError:
             raise
@@ -204,6 +214,16 @@ class Connection(asyncio.Protocol):
             if isinstance(error, Malformed):
                 self._keep_alive = False
             return error_response(error, f"{head.method} {head.path}")
+
+    def _record(self, head: RequestHead, transport: asyncio.BaseTransport | None, seconds: float) -> None:
+        """The request's outcome, for the audit trail; status 0 says that the client has got no answer."""
+        trail = self.server.trail
+        if trail is None:
+            return
+        if self._entry is not None:
+            trail.response(self._entry, self._status, self.failed, seconds)
+        elif trail.concerns(head.method, None):
+            trail.refused(head, transport, self._status, seconds)
 
     async def _skip_rest(self) -> bool:
         """After an answer: skip the rest of the body; says whether the connection can take another request."""
@@ -250,6 +270,7 @@ class Connection(asyncio.Protocol):
 
     def _write(self, response: Response, no_body: bool) -> None:
         body = response.body
+        self._status = response.status
         framing = f"Content-Length: {len(body)}\r\n" if response.status not in (204, 304) else ""
         if not self._keep_alive:
             framing += "Connection: close\r\n"
@@ -264,6 +285,7 @@ class Connection(asyncio.Protocol):
         if not self._http10:
             framing += "Transfer-Encoding: chunked\r\n"
         self._stream = Stream(self, not self._http10)
+        self._status = status
         self.send(answer_head(status, self.server.common_headers, content_type, headers, framing))
         if self._incoming.eof and self._incoming.body_done and self._task is not None:
             self._task.cancel()
@@ -275,6 +297,7 @@ class Connection(asyncio.Protocol):
         """Answer the head and hand the transport, with what the client has sent already, to a peer."""
         switch = "Connection: Upgrade\r\nUpgrade: tcp\r\n" if upgrade else ""
         status = "101 UPGRADED" if upgrade else "200 OK"
+        self._status = 101 if upgrade else 200
         head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{switch}\r\n"
         transport = self._leave(head)
         return self._hand_over(transport, HijackedPeer(transport, multiplexed))
@@ -283,6 +306,7 @@ class Connection(asyncio.Protocol):
         """As ``hijack`` for a websocket; *head* is the whole 101 answer."""
         from corten.api.websocket import WebSocketPeer
 
+        self._status = 101
         transport = self._leave(head)
         peer = WebSocketPeer(transport)
         self._hand_over(transport, peer)

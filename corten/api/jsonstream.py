@@ -28,7 +28,7 @@ async def send(call: Call, records: AsyncIterator[dict[str, Any]], *, at_once: b
         except Exception as error:  # answered in-band, as the status has gone out already
             if stream is None:
                 raise
-            status = status_of(error)
+            call.connection.failed = status = status_of(error)
             if status == 500:
                 log.error("%s %s: %s", call.method, call.path, error, exc_info=error)
             text = text_of(error)

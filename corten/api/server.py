@@ -10,6 +10,7 @@ import ssl
 
 import corten
 from corten.api import versions
+from corten.api.audit.trail import Trail
 from corten.api.backend import Backend
 from corten.api.connection import Connection
 from corten.api.hijack import HijackedPeer
@@ -25,8 +26,9 @@ BACKLOG = 1024
 class Server:
     """The Engine API of one engine on any number of sockets. All methods belong to the loop's thread."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, trail: Trail | None = None) -> None:
         self.backend = backend
+        self.trail = trail
         self.router = Router(all_routes())
         self.connections: set[Connection | HijackedPeer] = set()
         self.common_headers = (
@@ -76,6 +78,6 @@ class Server:
             await asyncio.sleep(0)
 
 
-def create_app(backend: Backend) -> Server:
-    """The server for *backend* (the engine, or anything with the same methods)."""
-    return Server(backend)
+def create_app(backend: Backend, trail: Trail | None = None) -> Server:
+    """The server for *backend* (the engine, or anything with the same methods). *trail* records who did what."""
+    return Server(backend, trail)

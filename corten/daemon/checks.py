@@ -75,6 +75,8 @@ def _check_numbers(config: "Config") -> None:
         ("max concurrent uploads", config.max_concurrent_uploads, 0),
         ("max download attempts", config.max_download_attempts, 1),
         ("default shm size", config.default_shm_size, 1),
+        ("audit log size", config.audit_log_max_size, 64 << 10),
+        ("number of audit log files", config.audit_log_max_file, 1),
     )
     for name, value, least in bounds:
         if value < least:

@@ -50,6 +50,9 @@ class Config(Value, frozen=True):
     log_level: str = "info"
     log_format: str = "text"
     raw_logs: bool = False
+    audit_log: str = ""
+    audit_log_max_size: int = 100 << 20
+    audit_log_max_file: int = 5
     labels: tuple[str, ...] = ()
     experimental: bool = False
     features: dict[str, bool] = msgspec.field(default_factory=dict)

@@ -7,11 +7,14 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import corten
 from corten import errors
+from corten.api.audit.file import AuditFile
+from corten.api.audit.trail import Trail
+from corten.api.audit.writer import AuditWriter
 from corten.api.backend import Backend
 from corten.api.server import create_app
 from corten.daemon import ownlog, systemd
@@ -80,8 +83,9 @@ async def serve(config: Config, words: Sequence[str]) -> None:
         try:
             Paths(config.data_root, config.exec_root).make()
             own.enter_context(locked(config.data_root, config.exec_root))
+            trail = own.enter_context(audit_trail(config))
             engine = await Engine.open(settings_of(config))
-            server = create_app(cast("Backend", engine))
+            server = create_app(cast("Backend", engine), trail)
             try:
                 for listener in listeners.listeners:
                     await server.serve(listener.socket, listener.tls)
@@ -103,6 +107,22 @@ async def serve(config: Config, words: Sequence[str]) -> None:
             listeners.close()
     finally:
         pidfile.release()
+
+
+@contextlib.contextmanager
+def audit_trail(config: Config) -> Iterator[Trail | None]:
+    """The audit trail, if one is asked for. A daemon that cannot write it does not start."""
+    if not config.audit_log:
+        yield None
+        return
+    writer = AuditWriter(AuditFile(config.audit_log, config.audit_log_max_size, config.audit_log_max_file))
+    trail = Trail(writer)
+    trail.start()
+    try:
+        yield trail
+    finally:
+        trail.end()
+        writer.close()
 
 
 def reload(engine: Engine, current: list[Config], words: Sequence[str]) -> None:

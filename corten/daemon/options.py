@@ -33,6 +33,9 @@ _NO_SWARM = "Corten has no swarm mode"
 
 OPTIONS: tuple[Option, ...] = (
     Option("runtimes", "add-runtime", "runtimes", "runtime", "Register an OCI runtime (NAME=PATH)", reloadable=True),
+    _same("audit-log", "text", "Record every change and who asked for it in this file"),
+    _same("audit-log-max-file", "int", "Files of the audit log that are kept"),
+    _same("audit-log-max-size", "size", "Size at which the audit log is rotated"),
     _same("bip", "text", "IPv4 address and prefix of the default bridge"),
     _same("bip6", "text", "IPv6 address and prefix of the default bridge"),
     _same("bridge", "text", 'Attach containers to this bridge; "none" switches it off', short="b"),

@@ -16,6 +16,7 @@ from corten.engine.containers import Containers
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.export import Exports
+from corten.engine.grants import Grants
 from corten.engine.health import HealthChecks
 from corten.engine.images import Images
 from corten.engine.launcher import LaunchDefaults, Launcher
@@ -116,6 +117,7 @@ class Engine:
         self.volumes = VolumeUseCases(self.volume_layer, self.events, self._records, self.pool)
         views = RootViews(self.snapshots, self.volume_layer, settings.exec_root, self.paths.rootfs)
         self.networks = NetworkUseCases(self.network_layer, self.events, self._record_of)
+        self.grants = Grants(self.volume_layer.get, self._record_of, lambda: self.default_runtime)
         self.commits = Commits(self.containers, self.images, self.events)
         self.stats = Stats(self.host, self.background, self._alive)
         self.archives = Archives(views, self.containers.get, self._container_event)
