@@ -365,10 +365,6 @@ class TestPush:
             {"status": "1: digest: sha256:abc size: 7"},
             {"progressDetail": {}, "aux": {"Tag": "1", "Digest": "sha256:abc", "Size": 7}},
         ]
-        server.answers[("POST", "/images/a:1/foo/push")] = (
-            200,
-            b"".join(json.dumps(each).encode() for each in records),
-        )
         server.answers[("POST", "/images/a:1/foo/push")] = (200, "\n".join(map(json.dumps, records)).encode())
         assert corten("push", "a:1/foo:1").splitlines() == [
             "The push refers to repository [a:1/foo]",

@@ -142,14 +142,14 @@ def _familiar(image: str) -> str:
 
 
 def _pull(app: App, options: Options, image: str) -> None:
-    from corten.cli import progress
+    from corten.cli import progress, registry_auth
 
     name, at, digest = image.partition("@")
     repository, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         repository, tag = name, "latest"
     query = {"fromImage": repository, "tag": digest if at else tag, "platform": options.text("platform") or None}
-    response = app.client.call("POST", "/images/create", query)
+    response = app.client.call("POST", "/images/create", query, headers=registry_auth.headers(app, image))
     progress.show(app, response.records(), quiet=options.on("quiet"), to_stderr=True)
 
 
