@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from corten.engine.imageindex import ImageIndex, Name
 from corten.engine.imagescan import StoredImage, StoredManifest, scan
+from corten.engine.imagesources import BlobSources
 from corten.model.image import ContainerUse
 from corten.oci.image import ImageConfig, decode_config
 from corten.oci.manifest import Descriptor
@@ -36,6 +37,7 @@ class ImageStore:
         self.content = ContentStore(root)
         self.snapshots = snapshots
         self.index = ImageIndex(database)
+        self.sources = BlobSources(database)
         self.emit = emit
         self.users: Callable[[str], list[ContainerUse]] = lambda image_id: []
         self._configs: dict[str, ImageConfig] = {}
@@ -124,10 +126,13 @@ class ImageStore:
             images = self.index.images()
             needed = {digest for image in images for digest in image.blobs()}
             freed = 0
+            gone: list[str] = []
             for digest in list(self.content.digests()) if candidates is None else list(candidates):
                 if digest not in needed and not self._pins[digest]:
                     freed += self.content.remove(digest)
                     self._configs.pop(digest, None)
+                    gone.append(digest)
+            self.sources.forget(gone)
             keep = {manifest.chain_id for image in images for manifest in image.manifests if manifest.complete}
             keep.update(pin for pin in self._pins if self.snapshots.layer(pin))
             return freed + self.snapshots.collect(keep)
