@@ -114,7 +114,9 @@ class Engine:
         self.log_service = LogService(self.logs, self.events, self.containers.list, self._log_paths)
         self.images.users = self._image_users
         self.volume_layer.images = ImageMounts(self.images, self.snapshots)
-        self.volumes = VolumeUseCases(self.volume_layer, self.events, self._records, self.pool)
+        self.volumes = VolumeUseCases(
+            self.volume_layer, self.events, self._records, self.pool, self.database.quarantine.mentioning
+        )
         views = RootViews(self.snapshots, self.volume_layer, settings.exec_root, self.paths.rootfs)
         self.networks = NetworkUseCases(self.network_layer, self.events, self._record_of)
         self.grants = Grants(self.volume_layer.get, self._record_of, lambda: self.default_runtime)
@@ -135,6 +137,7 @@ class Engine:
                 "default_runtime": lambda: self.default_runtime,
                 "init_program": lambda: initprogram.find(settings.init_path),
             },
+            warnings=self.database.quarantine.warnings,
             pool=self.background,
         )
 
@@ -288,6 +291,9 @@ class Engine:
             ContainerUse(container_id=each.id, running=each.active, image=each.config.image)
             for each in self.life.shelf
             if each.record.image == image_id or any(point.image_id == image_id for point in each.record.mounts)
+        ] + [
+            ContainerUse(container_id=container_id, running=False)
+            for container_id in self.database.quarantine.mentioning(image_id)
         ]
 
     def _container_event(self, container: Target, action: str) -> None:

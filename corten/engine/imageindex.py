@@ -16,6 +16,7 @@ from corten import errors
 from corten.engine.imagescan import StoredImage
 from corten.oci import digest as digests
 from corten.oci.reference import Reference
+from corten.store import quarantine
 from corten.store.database import Database
 
 _MIGRATIONS = (
@@ -44,15 +45,20 @@ class ImageIndex:
         self._database = database
         database.migrate("images", _MIGRATIONS)
         reader = database.reader()
-        self._images = {
-            digest: _decoder.decode(document)
-            for digest, document in reader.execute("SELECT digest, document FROM images")
-        }
+        self._images: dict[str, StoredImage] = {}
+        for digest, document in reader.execute("SELECT digest, document FROM images").fetchall():
+            try:
+                self._images[digest] = _stored(digest, document)
+            except (msgspec.MsgspecError, errors.CortenError, TypeError) as error:
+                database.quarantine.take(quarantine.IMAGE, str(digest), error, "images", {"digest": digest})
         self._names: dict[str, Name] = {}
         self._by_image: dict[str, list[str]] = {}
         self._lock = threading.Lock()
-        for name, digest, tagged in reader.execute("SELECT name, digest, tagged FROM image_names"):
-            self._remember(name, Name(Reference.parse(name), digest, tagged))
+        for name, digest, tagged in reader.execute("SELECT name, digest, tagged FROM image_names").fetchall():
+            try:
+                self._remember(name, _name(name, digest, tagged))
+            except (errors.CortenError, TypeError) as error:
+                database.quarantine.take(quarantine.NAME, str(name), error, "image_names", {"name": name})
 
     # reading
 
@@ -183,3 +189,19 @@ class ImageIndex:
                 self._by_image[old.digest] = rest
             else:
                 self._by_image.pop(old.digest, None)
+
+
+def _stored(digest: str, document: bytes) -> StoredImage:
+    """A row's value, checked as far as a path on disk depends on it."""
+    image = _decoder.decode(document)
+    if image.id != digest:
+        raise errors.DataLoss(f"it describes {image.id[:100]!r}")
+    for blob in image.blobs():
+        digests.check(blob)
+    return image
+
+
+def _name(name: str, digest: str, tagged: int) -> Name:
+    if not (isinstance(name, str) and isinstance(tagged, int)):
+        raise TypeError("a value has the wrong type")
+    return Name(Reference.parse(name), digests.check(digest), tagged)

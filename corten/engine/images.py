@@ -207,8 +207,14 @@ class Images:
         if tag:
             reference = reference.with_tag(tag)
         reference = reference.tagged()
-        await self._run(lambda: self._store.register(image.descriptor, [reference]))
+        await self._run(lambda: self._tag(image, reference))
         self._store.event("tag", image, reference.familiar())
+
+    def _tag(self, image: StoredImage, reference: Reference) -> None:
+        with self._store.exclusive():
+            if self._store.index.get(image.id) is None:  # removed since it was found
+                raise errors.NotFound(f"No such image: {image.id}")
+            self._store.register(image.descriptor, [reference])
 
     async def remove(
         self, ref: str, force: bool = False, prune: bool = True, platforms: Sequence[Platform] = ()

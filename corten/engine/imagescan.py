@@ -47,6 +47,10 @@ class StoredManifest(OciValue, frozen=True):
     labels: dict[str, str] | None = None
     subject: str = ""
 
+    def chain(self) -> list[str]:
+        """The chainIDs of the layers, bottom first."""
+        return chain_ids(self.diff_ids)
+
 
 class StoredImage(OciValue, frozen=True):
     """A target: the descriptor that names point to, the indexes it consists of and its manifests."""

@@ -1,26 +1,30 @@
 """What all image use cases stand on: content, layers and the index, kept consistent with each other.
 
 An image is registered only when everything it needs is on disk; when the last name and target that need a blob or a
-layer are gone, ``sweep`` removes it. Blobs and layers that an ingest counts on are pinned, so that a removal at the
-same time cannot take them away.
+layer are gone, ``sweep`` removes it. Blobs and layers that an ingest counts on are leased, so that a removal at the
+same time cannot take them away. While the record of an image is in quarantine nobody knows what it needs, and nothing
+is swept.
 """
 
 import contextlib
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from corten import errors
 from corten.engine.imageindex import ImageIndex, Name
 from corten.engine.imagescan import StoredImage, StoredManifest, scan
 from corten.engine.imagesources import BlobSources
 from corten.model.image import ContainerUse
 from corten.oci.image import ImageConfig, decode_config
-from corten.oci.manifest import Descriptor
+from corten.oci.manifest import Descriptor, media_type_of
 from corten.oci.reference import Reference
+from corten.store import gc, quarantine
 from corten.store.content import ContentStore
 from corten.store.database import Database
+from corten.store.gc import Graph, Marked, Node
+from corten.store.lease import Leases
 from corten.store.snapshot import Snapshots
 
 Emit = Callable[[str, str, dict[str, str]], None]
@@ -41,7 +45,8 @@ class ImageStore:
         self.emit = emit
         self.users: Callable[[str], list[ContainerUse]] = lambda image_id: []
         self._configs: dict[str, ImageConfig] = {}
-        self._pins: Counter[str] = Counter()
+        self.leases = Leases(database)
+        self.quarantine = database.quarantine
         self._lock = threading.RLock()
 
     # reading
@@ -89,24 +94,15 @@ class ImageStore:
             if known is not None:
                 image = known if known.manifests == image.manifests else image
             self.index.add(image, names)
+            if image.id in self.quarantine.keys(quarantine.IMAGE):
+                self.quarantine.discard(quarantine.IMAGE, image.id)
         return image
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[Callable[[str], None]]:
         """Gives a function that keeps a digest or chainID from ``sweep`` until the block ends."""
-        mine: list[str] = []
-
-        def pin(name: str) -> None:
-            with self._lock:
-                self._pins[name] += 1
-            mine.append(name)
-
-        try:
+        with self.leases.hold("ingest") as pin:
             yield pin
-        finally:
-            with self._lock:
-                self._pins.subtract(mine)
-                self._pins += Counter()
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -121,28 +117,72 @@ class ImageStore:
             return self.sweep({digest for image in images for digest in image.blobs()})
 
     def sweep(self, candidates: Iterable[str] | None = None) -> int:
-        """Remove unreferenced blobs (of *candidates*, by default all) and unreferenced layers; returns the bytes."""
+        """Remove unneeded blobs (of *candidates*, by default all) and unneeded layers; returns the bytes."""
         with self._lock:
-            images = self.index.images()
-            needed = {digest for image in images for digest in image.blobs()}
+            if self.quarantine.holds_content:
+                return 0
+            marked = self.graph().mark()
             freed = 0
             gone: list[str] = []
             for digest in list(self.content.digests()) if candidates is None else list(candidates):
-                if digest not in needed and not self._pins[digest]:
+                if Node(gc.BLOB, digest) not in marked:
                     freed += self.content.remove(digest)
                     self._configs.pop(digest, None)
                     gone.append(digest)
             self.sources.forget(gone)
-            keep = {manifest.chain_id for image in images for manifest in image.manifests if manifest.complete}
-            keep.update(pin for pin in self._pins if self.snapshots.layer(pin))
-            return freed + self.snapshots.collect(keep)
+            return freed + self.snapshots.collect(marked.keys(gc.LAYER))
+
+    def graph(self) -> Graph:
+        """Who needs which content: images, containers and leases are the roots."""
+        graph = Graph()
+        for image in self.index.images():
+            root = Node(gc.IMAGE, image.id)
+            graph.root(root)
+            graph.edge(root, [Node(gc.BLOB, image.id), *(Node(gc.BLOB, index.digest) for index in image.indexes)])
+            for manifest in image.manifests:
+                node = Node(gc.MANIFEST, manifest.descriptor.digest)
+                graph.edge(root, [node])
+                graph.edge(node, _needs(manifest))
+        for layer in self.snapshots.layers():
+            if layer.parent:
+                graph.edge(Node(gc.LAYER, layer.chain_id), [Node(gc.LAYER, layer.parent)])
+        for key, chain_id in self.snapshots.active().items():
+            root = Node(gc.SNAPSHOT, key)
+            graph.root(root)
+            if chain_id:
+                graph.edge(root, [Node(gc.LAYER, chain_id)])
+        for item, lease in self.leases.held().items():
+            root = Node(gc.LEASE, lease)
+            graph.root(root)
+            graph.edge(root, [Node(gc.BLOB, item), Node(gc.LAYER, item)])
+        return graph
+
+    def mark(self) -> Marked:
+        """What is needed at this moment, and by whom."""
+        with self._lock:
+            return self.graph().mark()
 
     def recover(self) -> None:
         """At start: remove what an interrupted load, import or removal left behind."""
         self.content.clear_ingest()
+        self.leases.expire()
+        self._rebuild()
+        chains = {chain for image in self.index.images() for item in image.manifests for chain in item.chain()}
+        self.snapshots.clean_layers(chains)
         freed = self.sweep()
         if freed:
             _log.info("removed %d bytes of content that no image refers to", freed)
+
+    def _rebuild(self) -> None:
+        """A record of an image that could not be read is made anew from the documents, when they are whole."""
+        for entry in self.quarantine.entries(quarantine.IMAGE):
+            try:
+                data = self.content.read(entry.key)
+                self.register(Descriptor(media_type=media_type_of(data), digest=entry.key, size=len(data)), [])
+            except (errors.CortenError, OSError) as error:
+                _log.error("image %s cannot be made anew, no content is removed until it is: %s", entry.key, error)
+            else:
+                _log.warning("the record of image %s was made anew from its content", entry.key)
 
     def event(self, action: str, image: StoredImage, name: str = "") -> None:
         """Emit an image event; the attributes are the labels and the name."""
@@ -155,3 +195,11 @@ class ImageStore:
 
     def _document(self, digest: str) -> bytes | None:
         return self.content.read(digest) if self.content.has(digest) else None
+
+
+def _needs(manifest: StoredManifest) -> list[Node]:
+    parts = [manifest.descriptor, *([manifest.config] if manifest.config else []), *manifest.layers]
+    needed = [Node(gc.BLOB, part.digest) for part in parts]
+    if manifest.complete and manifest.chain_id:
+        needed.append(Node(gc.LAYER, manifest.chain_id))
+    return needed

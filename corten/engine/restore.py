@@ -53,12 +53,16 @@ class Restore:
                 self._ended.append((container, self._exit_of(container)))
             elif container.state.status == "removing":
                 container.enter(lifecycle.dead(container.state, "the daemon ended during the removal"))
+        unknown = [container_id for container_id in monitors if container_id in damaged]
         for container_id, conmon_pid in monitors.items():
+            if container_id in unknown:
+                log.warning("container %s runs and its record cannot be read: it is left alone", container_id[:12])
+                continue
             try:
                 self._put_down(self._record_or_default(container_id), conmon_pid)
             except (errors.CortenError, OSError) as error:  # no reason to keep all the others without their daemon
                 log.error("container %s: %s", container_id[:12], error)
-        self._launcher.networks.recover(live)
+        self._launcher.networks.recover(live, unknown)
         self._launcher.volumes.recover(live.values())
         self._sweep_runs(live, damaged)
         self._launcher.snapshots.clean([*(each.id for each in self._life.shelf), *damaged])

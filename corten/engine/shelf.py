@@ -11,6 +11,7 @@ import msgspec
 from corten import errors
 from corten.engine.container import Container
 from corten.model.record import Record
+from corten.store import quarantine
 from corten.store.database import Database
 
 SCHEMA = ["CREATE TABLE containers (id TEXT PRIMARY KEY, data BLOB NOT NULL)"]
@@ -30,18 +31,17 @@ class Shelf:
         self._names: dict[str, str] = {}
 
     def load(self) -> list[str]:
-        """Read every record; returns the ids of the records that cannot be read (they are left in place)."""
-        damaged: list[str] = []
-        for container_id, data in self._database.reader().execute("SELECT id, data FROM containers"):
+        """Read every record; returns the ids of those in quarantine, whose files are to be kept."""
+        quarantined = self._database.quarantine
+        for container_id, data in self._database.reader().execute("SELECT id, data FROM containers").fetchall():
             try:
-                record = _decode(data)
-            except msgspec.MsgspecError as error:
-                log.error("the record of container %s is damaged and left out: %s", container_id, error)
-                damaged.append(container_id)
+                record = decode(container_id, data)
+            except (msgspec.MsgspecError, errors.CortenError, TypeError) as error:
+                quarantined.take(quarantine.CONTAINER, str(container_id), error, "containers", {"id": container_id})
                 continue
             self._containers[record.id] = Container(record)
             self._names[record.name] = record.id
-        return damaged
+        return sorted(quarantined.keys(quarantine.CONTAINER))
 
     def __iter__(self) -> Iterator[Container]:
         return iter(list(self._containers.values()))
@@ -102,6 +102,14 @@ class Shelf:
     def erase(self, container_id: str) -> None:
         """Delete the record and return when that is on disk. Any thread."""
         self._database.write(lambda db: db.execute("DELETE FROM containers WHERE id=?", (container_id,)).rowcount)
+
+
+def decode(container_id: str, data: bytes) -> Record:
+    """A row's value. ``MsgspecError``, ``TypeError`` or ``DataLoss`` when it is damaged."""
+    record = _decode(data)
+    if record.id != container_id:
+        raise errors.DataLoss(f"it describes container {record.id[:100]!r}")
+    return record
 
 
 def _saving(record: Record) -> Callable[[sqlite3.Connection], None]:

@@ -79,6 +79,7 @@ class System:
 
     *sizes* gives a container's (writable, whole) bytes, *volumes* all volumes with their usage. *facts* are what other
     parts know: ``id``, ``default_runtime`` and ``init_program``, each a function, as a reload may change them.
+    *warnings* are what else the user should know.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class System:
         volumes: Callable[[], Awaitable[Sequence[Volume]]],
         facts: Mapping[str, Callable[[], str]],
         pool: Executor,
+        warnings: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._settings = settings
         self._host = host
@@ -103,6 +105,7 @@ class System:
         self._volumes = volumes
         self._facts = facts
         self._pool = pool
+        self._more_warnings = warnings
         self._running: dict[str, asyncio.Task[Any]] = {}
 
     # info and version
@@ -199,7 +202,7 @@ class System:
         name = self._facts["default_runtime"]()
         if name in runtimes and (text := programs.weakness(name, runtimes[name])):
             warnings.append(text)
-        return warnings
+        return [*warnings, *self._more_warnings()]
 
     # disk usage
 

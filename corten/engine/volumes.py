@@ -22,12 +22,19 @@ class VolumeUseCases:
     """What the API does with volumes. *records* gives every container's record, from any thread."""
 
     def __init__(
-        self, volumes: Volumes, events: Events, records: Callable[[], Iterable[Record]], pool: Executor
+        self,
+        volumes: Volumes,
+        events: Events,
+        records: Callable[[], Iterable[Record]],
+        pool: Executor,
+        damaged: Callable[[str], Names] = lambda name: [],
     ) -> None:
+        """*damaged* gives the containers whose record cannot be read and seems to name the volume."""
         self._volumes = volumes
         self._events = events
         self._records = records
         self._pool = pool
+        self._damaged = damaged
         volumes.users = self._users
         volumes.emit = self._emit
 
@@ -80,7 +87,7 @@ class VolumeUseCases:
             record.id
             for record in self._records()
             if any(point.type == "volume" and point.name == name for point in record.mounts)
-        ]
+        ] + self._damaged(name)
 
     def _emit(self, action: str, name: str, attributes: dict[str, str]) -> None:
         self._events.emit("volume", action, name, attributes)

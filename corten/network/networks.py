@@ -5,7 +5,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from corten import errors
 from corten.linux import netns, sysctl
@@ -88,8 +88,11 @@ class Networks:
         subnets = tuple(pool.subnet for pool in record.pools)
         self._firewall.add_zone(Zone(bridge.device, subnets, bridge.icc, bridge.masquerade))
 
-    def recover(self, live: dict[str, Record]) -> None:
-        """Take up the networks of the containers that still run, by id, and delete what no living container has."""
+    def recover(self, live: dict[str, Record], unknown: Collection[str] = ()) -> None:
+        """Take up the networks of the containers that still run, by id, and delete what no living container has.
+
+        *unknown* are containers that run and whose records cannot be read: what might be theirs is kept.
+        """
         recovery = Recovery(self.owner, self._directory, self._records, self._bridges, self._publisher)
         for container_id, record in live.items():
             sandbox = recovery.adopt(container_id, record)
@@ -97,7 +100,7 @@ class Networks:
                 self._sandboxes[container_id] = sandbox
         self._firewall.reset()
         self._firewall.settle()
-        recovery.collect_garbage(self._sandboxes, self._reaper)
+        recovery.collect_garbage(self._sandboxes, self._reaper, unknown)
 
     def sandbox(self, container_id: str) -> Sandbox | None:
         """The running container's network, None for one without (stopped, or in another's network)."""

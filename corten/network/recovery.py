@@ -6,7 +6,7 @@ on with the endpoint's.
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from corten import errors
 from corten.linux import link, netns
@@ -72,11 +72,16 @@ class Recovery:
             self._publisher.adopt(endpoint, published)
         return Sandbox.of(record, path, [endpoint], published)
 
-    def collect_garbage(self, sandboxes: Mapping[str, Sandbox], reaper: Reaper) -> None:
-        """Delete namespaces, veth pairs and bridges of ours that nobody living has."""
+    def collect_garbage(self, sandboxes: Mapping[str, Sandbox], reaper: Reaper, unknown: Collection[str] = ()) -> None:
+        """Delete namespaces, veth pairs and bridges of ours that nobody living has.
+
+        Which pairs are the *unknown* containers' cannot be told, so all stay while there is one.
+        """
         for name in os.listdir(self._directory):
-            if name not in sandboxes and name != "default":
+            if name not in sandboxes and name not in unknown and name != "default":
                 netns.remove(os.path.join(self._directory, name))
+        if unknown:
+            return
         used = {endpoint.device for sandbox in sandboxes.values() for endpoint in sandbox.endpoints}
         used |= {bridge.device for bridge in self._bridges.values()}
         prefix, alias = device_prefix(self._owner), defaults.alias(self._owner)

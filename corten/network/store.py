@@ -4,7 +4,9 @@ import secrets
 
 import msgspec
 
+from corten import errors
 from corten.network.record import NetworkRecord
+from corten.store import quarantine
 from corten.store.database import Database
 
 SCRIPTS = (
@@ -21,8 +23,18 @@ class NetworkStore:
         database.migrate("network", SCRIPTS)
 
     def all(self) -> list[NetworkRecord]:
-        rows = self._database.reader().execute("SELECT body FROM networks ORDER BY name").fetchall()
-        return [msgspec.json.decode(row[0], type=NetworkRecord) for row in rows]
+        """Every record that can be read; the others go into quarantine."""
+        found = []
+        rows = self._database.reader().execute("SELECT id, name, body FROM networks ORDER BY name").fetchall()
+        for network_id, name, body in rows:
+            try:
+                record = msgspec.json.decode(body, type=NetworkRecord)
+                if (record.id, record.name) != (network_id, name):
+                    raise errors.DataLoss(f"it describes network {record.name[:100]!r}")
+                found.append(record)
+            except (errors.CortenError, msgspec.MsgspecError, TypeError) as error:
+                self._database.quarantine.take(quarantine.NETWORK, str(name), error, "networks", {"id": network_id})
+        return found
 
     def put(self, record: NetworkRecord) -> None:
         body = msgspec.json.encode(record)

@@ -22,6 +22,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from corten import errors
+from corten.store.quarantine import Quarantine
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], Any]
@@ -40,8 +41,11 @@ class Database:
     LOG_SPACE = 8 << 20
     """Bytes of the log that are allocated in advance; SQLite writes it anew from the start at about 4 MiB."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, dry: bool = False) -> None:
+        """Open or make the file. ``DataLoss`` when it is damaged. With *dry*, damaged rows are only noted."""
         self.path = path
+        self._dry = dry
+        self._quarantine: Quarantine | None = None
         self._room = f"{path}-room"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._room)
@@ -50,6 +54,7 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         self._connection = self._open()
+        self._check()
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_version (component TEXT PRIMARY KEY, version INTEGER NOT NULL)"
         )
@@ -65,8 +70,24 @@ class Database:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
         except sqlite3.Error as error:
-            raise errors.System(f"cannot open the state database {self.path}: {error}") from error
+            raise failure(self.path, error) from error
         return connection
+
+    def _check(self) -> None:
+        """A damaged page is found now and not when a record on it is needed."""
+        try:
+            found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise failure(self.path, error) from error
+        if found != "ok":
+            raise damaged(self.path, found)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Where rows go that cannot be read."""
+        if self._quarantine is None:
+            self._quarantine = Quarantine(self, dry=self._dry)
+        return self._quarantine
 
     def _keep_room(self, path: str) -> None:
         """Allocate the file's blocks. Zeros behind its last frame end a log for SQLite as the end of the file does."""
@@ -183,6 +204,20 @@ class Database:
             return
         for future, result in done:
             future.set_result(result)
+
+
+def failure(path: str, error: sqlite3.Error) -> errors.CortenError:
+    """What an error of SQLite means for whoever starts the daemon."""
+    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return damaged(path, str(error))
+    return errors.System(f"cannot open the state database {path}: {error}")
+
+
+def damaged(path: str, what: str) -> errors.DataLoss:
+    """The file itself is damaged, not only what stands in it."""
+    return errors.DataLoss(
+        f"the state database {path} is damaged ({what}); `corten fsck --repair` saves what can still be read"
+    )
 
 
 def _log_failure(future: "Future[Any]") -> None:

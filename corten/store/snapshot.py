@@ -30,6 +30,7 @@ from corten import errors
 from corten.linux import mount, tree
 from corten.oci import digest as digests
 from corten.store import changes as layer_changes
+from corten.store import quarantine
 from corten.store.baselayer import make_base
 from corten.store.database import Database
 from corten.store.treesize import tree_size
@@ -73,13 +74,30 @@ class Snapshots:
         make_base(self._base)
         database.migrate("snapshots", _MIGRATIONS)
         self._lock = threading.Lock()
-        reader = database.reader()
-        self._layers = {
-            row[0]: Layer(*row) for row in reader.execute("SELECT chain_id, parent, diff_id, size FROM layers")
-        }
-        self._active: dict[str, str] = dict(reader.execute("SELECT key, chain_id FROM snapshots"))
+        self._layers: dict[str, Layer] = {}
+        self._active: dict[str, str] = {}
+        self._load()
         self._reaper = ThreadPoolExecutor(1, thread_name_prefix="snapshot-reaper")
         self._reaping: Future[None] | None = None
+
+    def _load(self) -> None:
+        reader, quarantined = self._database.reader(), self._database.quarantine
+        for row in reader.execute("SELECT chain_id, parent, diff_id, size FROM layers").fetchall():
+            try:
+                layer = _layer(*row)
+            except (errors.CortenError, TypeError) as error:
+                quarantined.take(quarantine.LAYER, str(row[0]), error, "layers", {"chain_id": row[0]})
+            else:
+                self._layers[layer.chain_id] = layer
+        for key, chain_id in reader.execute("SELECT key, chain_id FROM snapshots").fetchall():
+            try:
+                if chain_id:
+                    digests.check(chain_id)
+                self.upper_dir(key)
+            except (errors.CortenError, TypeError) as error:
+                quarantined.take(quarantine.SNAPSHOT, str(key), error, "snapshots", {"key": key})
+            else:
+                self._active[key] = chain_id
 
     # layers
 
@@ -153,6 +171,10 @@ class Snapshots:
             for layer in layers:
                 self._layers.pop(layer.chain_id, None)  # its directory is garbage now
             raise
+        for chain_id in self._database.quarantine.keys(quarantine.LAYER).intersection(
+            layer.chain_id for layer in layers
+        ):
+            self._database.quarantine.discard(quarantine.LAYER, chain_id)
 
     def discard(self, path: str) -> None:
         """Throw away a directory of ``new_layer_dir``."""
@@ -230,6 +252,8 @@ class Snapshots:
 
     def remove(self, key: str) -> None:
         """Forget the container's files; the bytes go in the background. Nothing happens when the key is unknown."""
+        if key in self._database.quarantine.keys(quarantine.SNAPSHOT):
+            self._database.quarantine.discard(quarantine.SNAPSHOT, key)
         if self._active.pop(key, None) is None and not os.path.isdir(os.path.join(self._active_dir, key)):
             return
         self._database.defer(lambda c: c.execute("DELETE FROM snapshots WHERE key=?", (key,)))
@@ -238,6 +262,10 @@ class Snapshots:
     def keys(self) -> list[str]:
         """The containers that have files."""
         return list(self._active)
+
+    def active(self) -> dict[str, str]:
+        """The chainID below each container that has files."""
+        return dict(self._active)
 
     def chain_of(self, key: str) -> str:
         """The chainID below the container. ``NotFound``."""
@@ -264,20 +292,28 @@ class Snapshots:
     # housekeeping
 
     def clean(self, known: Iterable[str]) -> None:
-        """At start, before anything is mounted: drop what is not the database's.
+        """At start, before anything is mounted: drop the files of containers that do not exist.
 
-        *known* are the ids of the containers that exist; snapshots of others go as well.
+        *known* are the ids of those that do, a damaged record's included; whatever lies there for them stays.
         """
         keep = set(known)
         for key in [key for key in self._active if key not in keep]:
             self.remove(key)
         for name in os.listdir(self._active_dir):
-            if name not in self._active:
+            if name not in self._active and name not in keep:
                 self._throw(os.path.join(self._active_dir, name))
-        for name in os.listdir(self._layers_dir):
-            if f"sha256:{name}" not in self._layers:
-                self._throw(os.path.join(self._layers_dir, name))
         self._reaping = self._reaper.submit(self._empty_trash)
+
+    def clean_layers(self, needed: Iterable[str]) -> None:
+        """At start: drop half unpacked layers, and those that neither the database knows nor an image needs.
+
+        *needed* are chainIDs. A layer of theirs without a record stays for ``corten fsck``.
+        """
+        hold = self._database.quarantine.holds_content
+        keep = {*self._layers, *needed}
+        for name in os.listdir(self._layers_dir):
+            if f"sha256:{name}" not in keep and not (hold and digests.is_hex64(name)):
+                self._throw(os.path.join(self._layers_dir, name))
 
     def drain(self) -> None:
         """Wait until the background removal has caught up."""
@@ -329,6 +365,16 @@ class Snapshots:
     def _empty_trash(self) -> None:
         for name in os.listdir(self._trash):
             _remove_tree(os.path.join(self._trash, name))
+
+
+def _layer(chain_id: str, parent: str, diff_id: str, size: int) -> Layer:
+    """A record, checked: the chainID follows from what lies below (image-spec, config.md, Layer ChainID)."""
+    if not isinstance(size, int):
+        raise TypeError("a value has the wrong type")
+    digests.check(diff_id)
+    if chain_id != (digests.of(f"{parent} {diff_id}".encode()) if parent else diff_id):
+        raise errors.DataLoss("its chainID does not follow from the layer below it")
+    return Layer(chain_id, parent, diff_id, size)
 
 
 def _insert_layers(connection: sqlite3.Connection, layers: Sequence[Layer]) -> None:

@@ -21,6 +21,7 @@ from corten.model.container import ContainerConfig, HostConfig, MountPoint
 from corten.model.mount import SpecMount
 from corten.model.record import Record
 from corten.model.volume import ANONYMOUS_LABEL, Volume, VolumeUsage
+from corten.store import quarantine
 from corten.store.database import Database
 from corten.volume import plan, realise
 from corten.volume.local import LocalDriver, check_name, check_options
@@ -71,12 +72,17 @@ class Volumes:
         self._load()
 
     def _load(self) -> None:
-        for name, created, labels, options in self._db.reader().execute("SELECT * FROM volumes"):
-            self._volumes[name] = self._volume(
-                name, created, labels and msgspec.json.decode(labels), options and msgspec.json.decode(options)
-            )
+        for row in self._db.reader().execute("SELECT name, created, labels, options FROM volumes").fetchall():
+            try:
+                name, created, labels, options = read_row(*row)
+            except (errors.CortenError, msgspec.MsgspecError, TypeError) as error:
+                self._db.quarantine.take(quarantine.VOLUME, str(row[0]), error, "volumes", {"name": row[0]})
+            else:
+                self._volumes[name] = self._volume(name, created, labels, options)
+        # what it was to mount is not known, so its directory is not taken for a plain volume
+        unreadable = self._db.quarantine.keys(quarantine.VOLUME)
         for name in self.driver.found():
-            if name not in self._volumes and not self.driver.drop_empty(name):
+            if name not in self._volumes and name not in unreadable and not self.driver.drop_empty(name):
                 # data without a record: keep it, it may be all that somebody has left
                 log.warning("volume %s was not recorded; taken up again", name)
                 self._record(self._volume(name, time.time_ns(), None, None)).result()
@@ -150,6 +156,8 @@ class Volumes:
             connection.execute("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?)", row)
 
         self._volumes[volume.name] = volume
+        if volume.name in self._db.quarantine.keys(quarantine.VOLUME):
+            self._db.quarantine.discard(quarantine.VOLUME, volume.name)
         return self._db.submit(job)
 
     def get(self, name: str) -> Volume:
@@ -342,6 +350,18 @@ class Volumes:
     def _locked(self, name: str) -> threading.RLock:
         with self._lock:
             return self._locks.setdefault(name, threading.RLock())
+
+
+Row = tuple[str, int, dict[str, str] | None, dict[str, str] | None]
+
+
+def read_row(name: str, created: int, labels: str | None, options: str | None) -> Row:
+    """A record's values, checked. ``InvalidArgument``, ``MsgspecError`` or ``TypeError`` when it is damaged."""
+    if not (isinstance(name, str) and isinstance(created, int)):
+        raise TypeError("a value has the wrong type")
+    check_name(name)
+    found = [None if text is None else msgspec.json.decode(text, type=dict[str, str]) for text in (labels, options)]
+    return name, created, found[0], found[1]
 
 
 def _log_failure(written: "Future[None]") -> None:

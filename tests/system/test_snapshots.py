@@ -219,6 +219,7 @@ def test_after_a_crash_only_what_the_database_knows_is_left(home):
     home.close()
     home.open()
     home.snapshots.clean(["kept"])
+    home.snapshots.clean_layers([])
     home.snapshots.drain()
     assert home.snapshots.keys() == ["kept"]
     assert os.listdir(home.path / "snapshots/active") == ["kept"]

@@ -74,5 +74,5 @@ def test_a_closed_database_says_so(tmp_path):
 def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path):
     path = tmp_path / "state.db"
     path.write_bytes(b"this is not a database, not at all" * 100)
-    with pytest.raises(errors.System, match=r"state\.db"):
+    with pytest.raises(errors.DataLoss, match=r"state\.db is damaged .*corten fsck --repair"):
         Database(str(path))
