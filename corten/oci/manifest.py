@@ -94,6 +94,11 @@ def media_type_of(data: bytes) -> str:
     return shape.media_type
 
 
+def declared_type_of(data: bytes) -> str:
+    """What a document calls itself; "" when it does not say."""
+    return decode(data, _Shape, "manifest").media_type
+
+
 def decode_manifest(data: bytes) -> Manifest:
     """A checked manifest."""
     if media_type_of(data) not in MANIFEST_TYPES:

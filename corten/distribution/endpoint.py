@@ -1,0 +1,104 @@
+"""From a registry's name to the servers that are asked: mirrors first, then the registry; how each is spoken to."""
+
+import socket
+
+import msgspec
+
+from corten import errors
+from corten.distribution import address, url
+from corten.distribution.address import Reach, Zone
+from corten.distribution.config import RegistryConfig
+from corten.distribution.connection import Resolver
+from corten.distribution.url import Origin
+
+HUB = "docker.io"
+HUB_SERVER = "registry-1.docker.io"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One server. *domain* names it in certs.d and in settings; ``reach`` is how far inward it and what it points to
+    may lead; ``insecure``: no TLS checks, and plain HTTP where TLS does not answer. A mirror gets no credentials."""
+
+    origin: Origin
+    domain: str
+    reach: Reach
+    insecure: bool = False
+    mirror: bool = False
+
+
+HUB_INDEX = "index.docker.io"
+
+
+def endpoints(
+    domain: str, config: RegistryConfig, resolver: Resolver, *, mirrors: bool, index: bool = False
+) -> list[Endpoint]:
+    """The servers of registry *domain* in the order they are tried; with *mirrors* those of Docker Hub go first.
+    *index* is for the search, which has a server of its own there."""
+    found = []
+    if mirrors and domain == HUB:
+        for mirror in config.mirrors:
+            origin = url.parse(mirror, "mirror", "the configuration").origin
+            found.append(_endpoint(origin, origin.netloc, config, resolver, mirror=True))
+    server = (HUB_INDEX if index else HUB_SERVER) if domain == HUB else domain
+    secure = _endpoint(url.origin("https", server), domain, config, resolver)
+    found.append(secure)
+    if secure.insecure:
+        found.append(_endpoint(url.origin("http", server), domain, config, resolver))
+    return found
+
+
+def _endpoint(
+    origin: Origin, domain: str, config: RegistryConfig, resolver: Resolver, mirror: bool = False
+) -> Endpoint:
+    listed = domain.lower() in config.insecure_hosts
+    literal = address.parse(origin.host)
+    known = [literal] if literal is not None else _addresses(origin, config, resolver)
+    inside = bool(known) and all(address.contains(config.insecure_networks, ip) for ip in known)
+    insecure = listed or inside
+    if literal is not None:
+        zone = address.zone_of(literal)
+        reach = Reach(zone, named=zone is Zone.NEVER)
+    else:
+        zone = min((address.zone_of(ip) for ip in known), default=Zone.PUBLIC)
+        # without TLS checks the address is all that tells who answers
+        reach = Reach(zone, config.insecure_networks if inside and not listed else ())
+    if zone is Zone.PUBLIC and listed:
+        reach = Reach(Zone.PRIVATE)
+    return Endpoint(origin, domain, reach, insecure, mirror)
+
+
+def _addresses(origin: Origin, config: RegistryConfig, resolver: Resolver) -> list[address.Address]:
+    """What the name stands for; nothing when a proxy resolves it or nobody knows it (the request will say so)."""
+    if config.proxies.of(origin):
+        return []
+    try:
+        found = resolver(origin.host, origin.port)
+    except (OSError, UnicodeError, socket.gaierror):
+        return []
+    return [ip for each in found if (ip := address.parse(each[0])) is not None]
+
+
+def may_be_plain(origin: Origin, config: RegistryConfig) -> bool:
+    """Whether the administrator allows plain HTTP, or TLS without checks, to a server that a registry points to."""
+    if {origin.netloc, f"{origin.host}:{origin.port}", origin.host} & config.insecure_hosts:
+        return True
+    literal = address.parse(origin.host)
+    if origin.host == "localhost":
+        return True
+    return literal is not None and address.contains(config.insecure_networks, literal)
+
+
+def check_pointer(source: Endpoint, target: Origin, what: str, config: RegistryConfig) -> None:
+    """Refuse what *source* points to when it is less protected than *source* itself. Forbidden."""
+    if target.scheme == "http" and source.origin.scheme == "https":
+        raise errors.Forbidden(f"{source.origin.netloc} points from https to http with its {what}: refused")
+    if target.scheme == "http" and target.host != source.origin.host and not may_be_plain(target, config):
+        raise errors.Forbidden(
+            f"{source.origin.netloc} points to {target.netloc} without TLS with its {what}: refused; "
+            "only registries in insecure-registries may be spoken to like that"
+        )
+
+
+def beyond(source: Reach) -> Reach:
+    """How far what a registry points to may lead: its own zone, but not the addresses that its name is held to."""
+    return Reach(Zone.PRIVATE if source.zone is Zone.NEVER else source.zone)
