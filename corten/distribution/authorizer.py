@@ -84,7 +84,7 @@ class Authorizer:
     # tokens
 
     def token(self, wanted: Challenge, scopes: tuple[str, ...], refused: str = "", *, offline: bool = False) -> Token:
-        """A token for *scopes*, kept or fetched; with *offline* a new one, with what renews it if the server gives it."""
+        """A token for *scopes*, kept or fetched; with *offline* a new one, that may come with what renews it."""
         realm = url.parse(wanted.realm, "token realm", self.endpoint.origin.netloc)
         if self.credential:
             self._check_realm(realm)
