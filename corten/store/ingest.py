@@ -21,6 +21,7 @@ from corten.oci import digest as digests
 from corten.oci.manifest import LAYER, LAYER_GZIP, LAYER_ZSTD
 from corten.store.content import BlobWriter, ContentStore, sync_filesystem
 from corten.store.snapshot import Layer, Snapshots
+from corten.store.treesum import TreeSum, tree_sum
 from corten.store.unpack import LayerUnpacker, Unpacked, adopt_implicit
 from corten.wire import compress
 
@@ -143,6 +144,7 @@ class LayerStream:
         self._failed = False
         self._blob_hash = hashlib.sha256() if writer is None else None
         self._blob_size = 0
+        self._sum: TreeSum | None = None
         self._future: Future[tuple[str, str, Unpacked]] = pool.submit(self._unpack)
 
     @property
@@ -191,9 +193,20 @@ class LayerStream:
         implicit = ready.unpacked.implicit
         if parent and implicit:
             adopt_implicit(self._directory, implicit, self._snapshots.lower_dirs(parent))
-        layer = self._snapshots.place_layer(self._directory, parent, ready.diff_id, ready.unpacked.size)
+            if len(implicit) > 1:  # one is the root, which does not count
+                self._sum = tree_sum(self._directory)
+        layer = self._snapshots.place_layer(self._directory, parent, ready.diff_id, ready.unpacked.size, self._sum)
         self.committed = True
         return layer
+
+    def replace(self, layer: Layer) -> None:
+        """Put it in the place of *layer*, which is damaged, durably; both have to be of the same archive."""
+        ready = self.ready()
+        if layer.parent and ready.unpacked.implicit:
+            adopt_implicit(self._directory, ready.unpacked.implicit, self._snapshots.lower_dirs(layer.parent))
+        sync_filesystem(self._directory)
+        self._snapshots.replace_layer(self._directory, layer, tree_sum(self._directory))
+        self.committed = True
 
     def abort(self) -> None:
         """Stop and remove, unless it was committed."""
@@ -210,7 +223,9 @@ class LayerStream:
 
     def _unpack(self) -> tuple[str, str, Unpacked]:
         try:
-            return self._unpack_all()
+            result = self._unpack_all()
+            self._sum = tree_sum(self._directory)
+            return result
         except BaseException:
             self._failed = True
             self._drain()  # a writer that waits for room must go on

@@ -21,7 +21,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
@@ -34,6 +34,7 @@ from corten.store import quarantine
 from corten.store.baselayer import make_base
 from corten.store.database import Database
 from corten.store.treesize import tree_size
+from corten.store.treesum import TreeSum
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ _MIGRATIONS = (
         created INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE snapshots (key TEXT PRIMARY KEY, chain_id TEXT NOT NULL) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE layer_sums (
+        chain_id TEXT PRIMARY KEY, entries INTEGER NOT NULL, size INTEGER NOT NULL, digest TEXT NOT NULL
+    ) WITHOUT ROWID
     """,
 )
 
@@ -76,6 +82,8 @@ class Snapshots:
         self._lock = threading.Lock()
         self._layers: dict[str, Layer] = {}
         self._active: dict[str, str] = {}
+        self._sums: dict[str, TreeSum] = {}
+        """Of placed layers that are not recorded yet."""
         self._load()
         self._reaper = ThreadPoolExecutor(1, thread_name_prefix="snapshot-reaper")
         self._reaping: Future[None] | None = None
@@ -143,8 +151,11 @@ class Snapshots:
         self.record_layers([layer])
         return layer
 
-    def place_layer(self, path: str, parent: str, diff_id: str, size: int) -> Layer:
-        """The first half of ``commit_layer``, for several layers in a row; finish with ``record_layers``."""
+    def place_layer(self, path: str, parent: str, diff_id: str, size: int, tree: TreeSum | None = None) -> Layer:
+        """The first half of ``commit_layer``, for several layers in a row; finish with ``record_layers``.
+
+        *tree* is the sum over the directory, by which ``corten fsck`` finds damage later.
+        """
         chain_id = digests.of(f"{parent} {diff_id}".encode()) if parent else digests.check(diff_id)
         layer = Layer(chain_id, parent, diff_id, size)
         with self._lock:
@@ -152,6 +163,8 @@ class Snapshots:
             if known is None:
                 self._move_in_place(path, chain_id)
                 self._layers[chain_id] = layer
+                if tree is not None:
+                    self._sums[chain_id] = tree
         if known is not None:
             self.discard(path)
         return known or layer
@@ -166,7 +179,8 @@ class Snapshots:
         finally:
             os.close(fd)
         try:
-            self._database.write(lambda connection: _insert_layers(connection, layers))
+            sums = {layer.chain_id: self._sums.pop(layer.chain_id, None) for layer in layers}
+            self._database.write(lambda connection: _insert_layers(connection, layers, sums))
         except BaseException:
             for layer in layers:
                 self._layers.pop(layer.chain_id, None)  # its directory is garbage now
@@ -175,6 +189,44 @@ class Snapshots:
             layer.chain_id for layer in layers
         ):
             self._database.quarantine.discard(quarantine.LAYER, chain_id)
+
+    def replace_layer(self, path: str, layer: Layer, tree: TreeSum) -> None:
+        """Put the unpacked and synced directory *path* in the place of a damaged or missing one, durably.
+
+        No container may stand on the layer at that moment.
+        """
+        with self._lock:
+            self._throw(self._layer_path(layer.chain_id))
+            self._move_in_place(path, layer.chain_id)
+            self._layers[layer.chain_id] = layer
+            self._sums[layer.chain_id] = tree
+        self.record_layers([layer])
+
+    def adopt_layer(self, layer: Layer) -> None:
+        """Record a layer whose directory is there already. ``NotFound`` when it is not."""
+        if not os.path.isdir(self._layer_path(layer.chain_id)):
+            raise errors.NotFound(f"layer {layer.chain_id} is not unpacked")
+        with self._lock:
+            self._layers[layer.chain_id] = layer
+        self.record_layers([layer])
+
+    def layer_dir(self, chain_id: str) -> str:
+        """Where a layer is or would be."""
+        return self._layer_path(chain_id)
+
+    def layer_dirs(self) -> list[str]:
+        """The chainIDs that have a directory, recorded or not."""
+        return ["sha256:" + name for name in sorted(os.listdir(self._layers_dir)) if digests.is_hex64(name)]
+
+    def active_dirs(self) -> list[str]:
+        """The containers that have a directory, recorded or not."""
+        return sorted(os.listdir(self._active_dir))
+
+    def tree_sum(self, chain_id: str) -> TreeSum | None:
+        """The sum that was recorded with a layer; None for one of an older version."""
+        select = "SELECT entries, size, digest FROM layer_sums WHERE chain_id=?"
+        row = self._database.reader().execute(select, (chain_id,)).fetchone()
+        return TreeSum(*row) if row else None
 
     def discard(self, path: str) -> None:
         """Throw away a directory of ``new_layer_dir``."""
@@ -195,12 +247,20 @@ class Snapshots:
         if not doomed:
             return 0
         names = [(layer.chain_id,) for layer in doomed]
-        self._database.write(lambda c: c.executemany("DELETE FROM layers WHERE chain_id=?", names))
+        self._database.write(lambda connection: _delete_layers(connection, names))
         for layer in doomed:
             self._throw(self._layer_path(layer.chain_id))
         return sum(layer.size for layer in doomed)
 
     # containers
+
+    def adopt(self, key: str, chain_id: str) -> None:
+        """Record which chain the files of container *key*, which are there, stand on."""
+        self.chain(chain_id)
+        self._database.write(
+            lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id)) and None
+        )
+        self._active[key] = chain_id
 
     def prepare(self, key: str, chain_id: str) -> None:
         """Make the directories of container *key* above *chain_id* ("" for an empty image). No mount.
@@ -302,7 +362,8 @@ class Snapshots:
         for name in os.listdir(self._active_dir):
             if name not in self._active and name not in keep:
                 self._throw(os.path.join(self._active_dir, name))
-        self._reaping = self._reaper.submit(self._empty_trash)
+        left = os.listdir(self._trash)  # now: what is thrown later must not vanish between its two steps
+        self._reaping = self._reaper.submit(self._empty_trash, left)
 
     def clean_layers(self, needed: Iterable[str]) -> None:
         """At start: drop half unpacked layers, and those that neither the database knows nor an image needs.
@@ -362,8 +423,8 @@ class Snapshots:
         except RuntimeError:
             return  # closed: the next start empties the trash
 
-    def _empty_trash(self) -> None:
-        for name in os.listdir(self._trash):
+    def _empty_trash(self, names: Sequence[str]) -> None:
+        for name in names:
             _remove_tree(os.path.join(self._trash, name))
 
 
@@ -377,12 +438,21 @@ def _layer(chain_id: str, parent: str, diff_id: str, size: int) -> Layer:
     return Layer(chain_id, parent, diff_id, size)
 
 
-def _insert_layers(connection: sqlite3.Connection, layers: Sequence[Layer]) -> None:
+def _insert_layers(connection: sqlite3.Connection, layers: Sequence[Layer], sums: Mapping[str, TreeSum | None]) -> None:
     now = time.time_ns()
     connection.executemany(
         "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)",
         [(layer.chain_id, layer.parent, layer.diff_id, layer.size, now) for layer in layers],
     )
+    connection.executemany(
+        "INSERT OR REPLACE INTO layer_sums VALUES (?, ?, ?, ?)",
+        [(chain_id, tree.entries, tree.size, tree.digest) for chain_id, tree in sums.items() if tree is not None],
+    )
+
+
+def _delete_layers(connection: sqlite3.Connection, names: Sequence[tuple[str]]) -> None:
+    connection.executemany("DELETE FROM layers WHERE chain_id=?", names)
+    connection.executemany("DELETE FROM layer_sums WHERE chain_id=?", names)
 
 
 def _remove_tree(path: str) -> None:
