@@ -59,7 +59,7 @@ def commit_container(store: ImageStore, request: CommitRequest) -> str:
             rootfs=RootFS(diff_ids=diff_ids),
             history=[*(base.history or ()), step],
         )
-        return publish_image(store, ingest, config, layers, chain, name)
+        return publish_image(store, ingest, pin, config, layers, chain, name)
 
 
 def _base(store: ImageStore, request: CommitRequest) -> tuple[ImageConfig, list[Descriptor]]:

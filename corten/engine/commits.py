@@ -81,7 +81,7 @@ class Commits:
         if container.state.status != "running":
             return False
         try:
-            await self._containers.pause(container.id)
+            await self._containers.pause(container.id, passing=True)
         except errors.Conflict:
             if container.state.status == "running":
                 raise

@@ -41,6 +41,8 @@ class Container:
         self.restart_delay = 0.0
         self.stopping = False
         """A stop or kill is under way, so the restart policy must not act on the exit."""
+        self.passing = False
+        """It is paused for as long as a commit takes; nobody asked for that, so it is not to be remembered."""
         self.kept = False
         """A restart or removal is under way, so the exit must not remove it by itself."""
 
@@ -85,6 +87,13 @@ class Container:
     def cleaning(self) -> bool:
         """Whether the last run is still giving back what it held."""
         return self.cleanup is not None and not self.cleanup.done()
+
+    @property
+    def lasting(self) -> Record:
+        """The record as the next daemon is to find it."""
+        if self.passing and self.state.status == "paused":
+            return replace(self.record, state=lifecycle.resumed(self.state))
+        return self.record
 
     def enter(self, state: RunState) -> None:
         """Take over a state derived by ``corten.engine.lifecycle``."""

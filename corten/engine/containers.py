@@ -1,9 +1,6 @@
 """Containers: the use cases of the API's group "container". What happens to one between them is in ``life``."""
 
 import asyncio
-import contextlib
-import os
-import shutil
 import signal
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
@@ -12,10 +9,12 @@ from msgspec.structs import replace
 from corten import errors
 from corten.engine import lifecycle, names
 from corten.engine.container import Container
+from corten.engine.controls import apply_limits, freeze
 from corten.engine.draft import Drafts
 from corten.engine.events import Events
 from corten.engine.images import Images
 from corten.engine.life import DEFAULT_STOP_TIMEOUT, KILL_WAIT, Callbacks, Life, within
+from corten.engine.making import make, unmake
 from corten.engine.prunefilter import PruneFilter
 from corten.engine.settings import Settings
 from corten.engine.uninterrupted import uninterrupted
@@ -23,7 +22,6 @@ from corten.model.container import ContainerConfig, EndpointSettings, HostConfig
 from corten.model.record import Record
 from corten.oci.platform import Platform
 from corten.runtime import resources
-from corten.runtime.ociruntime import OCIRuntime
 from corten.runtime.signals import parse as parse_signal
 from corten.runtime.signals import stop_signal
 from corten.runtime.validate import check_update
@@ -72,7 +70,9 @@ class Containers:
         record = draft.record
         self._shelf.reserve(record.name, record.id)
         try:
-            record = await self._life.call(self._make, record, draft.chain_id, draft.image_volumes)
+            record = await self._life.call(
+                make, self._launcher, self._shelf, record, draft.chain_id, draft.image_volumes, self._record_of
+            )
         except BaseException:
             self._shelf.free(record.name)
             raise
@@ -80,21 +80,6 @@ class Containers:
         self._shelf.add(container)
         self._life.emit(container, "create")
         return record.id, draft.warnings
-
-    def _make(self, record: Record, chain_id: str, image_volumes: Texts) -> Record:
-        with contextlib.ExitStack() as undo:
-            volumes, snapshots = self._launcher.volumes, self._launcher.snapshots
-            undo.callback(volumes.unplan, record.id, record, True)
-            mounts = volumes.plan(record.id, record.config, record.host_config, image_volumes, self._record_of)
-            record = replace(record, mounts=mounts)
-            snapshots.prepare(record.id, chain_id)
-            undo.callback(snapshots.remove, record.id)
-            directory = self._launcher.paths.container(record.id)
-            os.makedirs(directory, mode=0o710)
-            undo.callback(shutil.rmtree, directory, True)
-            self._shelf.write(record)
-            undo.pop_all()
-        return record
 
     def _record_of(self, reference: str) -> Record:
         return self._shelf.get(reference).record
@@ -116,6 +101,7 @@ class Containers:
             self._life.cancel_restart(container)
             container.restart_delay = 0.0
             await self._life.launch(container, by_policy=False)
+            await self._shelf.saved()
 
     @uninterrupted
     async def stop(self, reference: str, timeout: int | None = None, signal_name: str | None = None) -> None:
@@ -125,10 +111,12 @@ class Containers:
             if self._life.cancel_restart(container):
                 container.enter(lifecycle.stopped_by_hand(container.state))
                 self._shelf.save(container)
+                await self._shelf.saved()
                 return
             if not container.alive:
                 raise errors.NotModified(f"container {container.id} is not running")
             await self._stop(container, timeout, signal_name)
+            await self._shelf.saved()
 
     async def _stop(self, container: Container, timeout: int | None, signal_name: str | None) -> None:
         """The stop proper; the caller holds the lock and the container has a process."""
@@ -177,6 +165,7 @@ class Containers:
                 raise errors.System(f"container {container.id} did not end after SIGKILL")
         finally:
             container.stopping = False
+        await self._shelf.saved()
 
     @uninterrupted
     async def restart(self, reference: str, timeout: int | None = None, signal_name: str | None = None) -> None:
@@ -191,13 +180,14 @@ class Containers:
                 finally:
                     container.kept = False
             await self._life.launch(container, by_policy=False)
+            await self._shelf.saved()
             self._life.emit(container, "restart")
 
     # pause
 
     @uninterrupted
-    async def pause(self, reference: str) -> None:
-        """Freeze every process."""
+    async def pause(self, reference: str, *, passing: bool = False) -> None:
+        """Freeze every process. A *passing* pause is part of another use case: the next daemon would thaw it."""
         container = self.get(reference)
         async with self._life.holding(container):
             if container.state.status == "paused":
@@ -206,9 +196,16 @@ class Containers:
                 raise errors.Conflict(f"container {container.id} is restarting, wait until the container is running")
             if container.state.status != "running":
                 raise errors.Conflict(f"container {container.id} is not running")
-            await self._life.call(self._life.freeze, container, True)
+            await self._life.call(freeze, self._launcher, container, True)
             container.enter(lifecycle.paused(container.state))
-            self._shelf.save(container)
+            container.passing = passing
+            try:
+                await self._shelf.commit(container)
+            except BaseException:
+                if container.state.status == "paused":
+                    await self._life.call(freeze, self._launcher, container, False)
+                    container.enter(lifecycle.resumed(container.state))
+                raise
             self._life.emit(container, "pause")
 
     @uninterrupted
@@ -218,9 +215,10 @@ class Containers:
         async with self._life.holding(container):
             if container.state.status != "paused":
                 raise errors.System(f"Container {container.id} is not paused")
-            await self._life.call(self._life.freeze, container, False)
+            await self._life.call(freeze, self._launcher, container, False)
             container.enter(lifecycle.resumed(container.state))
             self._shelf.save(container)
+            await self._shelf.saved()
             self._life.emit(container, "unpause")
 
     # wait
@@ -272,7 +270,7 @@ class Containers:
             for session in container.sessions:
                 session.connect(None)
             try:
-                await self._life.call(self._unmake, container.record, volumes)
+                await self._life.call(unmake, self._launcher, self._shelf, self._images, container.record, volumes)
             except BaseException as error:
                 container.enter(lifecycle.dead(container.state, str(error)))
                 self._shelf.save(container)
@@ -293,14 +291,6 @@ class Containers:
                 raise errors.System(f"container {container.id} did not end after SIGKILL")
         finally:
             container.stopping = container.kept = False
-
-    def _unmake(self, record: Record, volumes: bool) -> None:
-        """Unrecord, then delete: what is left after a crash in between is garbage that the next start finds."""
-        self._shelf.erase(record.id)
-        self._launcher.volumes.unplan(record.id, record, volumes)
-        self._launcher.snapshots.remove(record.id)
-        self._images.container_removed(record.image)
-        shutil.rmtree(self._launcher.paths.container(record.id), ignore_errors=True)
 
     @uninterrupted
     async def rename(self, reference: str, new: str) -> None:
@@ -343,15 +333,19 @@ class Containers:
                     )
                 changed = replace(changed, restart_policy=wanted.restart_policy)
             warnings = check_update(container.host_config, wanted, self._launcher.host)
-            if container.alive:
-                limits = resources.for_host(changed, self._launcher.host)
-                try:
-                    await self._life.call(self._runtime_of(container).update, container.id, limits)
-                except errors.System:
-                    if not container.over:
-                        raise
-            container.record = replace(container.record, host_config=changed)
-            await self._shelf.commit(container)
+            former = container.record
+            container.record = replace(former, host_config=changed, limits_due=container.alive)
+            try:
+                await self._shelf.commit(container)
+                if container.alive:
+                    await self._life.call(apply_limits, self._launcher, container)
+            except BaseException:
+                container.record = replace(container.record, host_config=former.host_config, limits_due=False)
+                self._shelf.save(container)
+                raise
+            if container.record.limits_due:
+                container.record = replace(container.record, limits_due=False)
+                self._shelf.save(container)
             self._life.emit(container, "update")
         return warnings
 
@@ -381,6 +375,3 @@ class Containers:
             return deleted, freed
         finally:
             self._pruning = False
-
-    def _runtime_of(self, container: Container) -> OCIRuntime:
-        return self._launcher.runtimes(container.record.runtime)

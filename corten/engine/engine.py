@@ -74,6 +74,7 @@ class Engine:
         self.paths = Paths(settings.data_root, settings.exec_root)
         self.paths.make()
         self.paths.check_records()
+        fresh = not os.path.exists(self.paths.database)
         self.host = hosts.detect()
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="engine")
         self.background = ThreadPoolExecutor(4, thread_name_prefix="background")
@@ -84,6 +85,8 @@ class Engine:
         self.images = Images(f"{settings.data_root}/content", self.database, self.snapshots, self._image_event)
         self.network_layer = Networks(self.database, settings.network)
         self.volume_layer = Volumes(settings.data_root, self.database, settings.exec_root)
+        if fresh:
+            self.paths.settle()
         self.migrations = Migrations(self.host.cgroups)
         self.launcher = Launcher(
             self.paths,
@@ -93,7 +96,6 @@ class Engine:
             self.volume_layer,
             self.runtime,
             self._launch_defaults(),
-            self.background,
             self.migrations,
         )
         self.life = Life(Shelf(self.database), self.launcher, self.events, self.pool)

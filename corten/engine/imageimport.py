@@ -1,7 +1,7 @@
 """``docker import``: a root file system's tar archive becomes an image of one layer."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from corten import errors
 from corten.engine.feed import Report
@@ -42,7 +42,7 @@ def import_image(
 ) -> str:
     """Make the image; returns its id. Compressed archives of every kind are taken; xz and bzip2 are stored plain."""
     run = apply_changes(RunConfig(), changes)
-    with Ingest(store.content, store.snapshots) as ingest:
+    with store.pinned() as pin, Ingest(store.content, store.snapshots) as ingest:
         layer = ingest.layer()
         source = compress.Prefixed(read)
         kind = compress.detect(source.peek(compress.MAGIC_LENGTH))
@@ -61,7 +61,7 @@ def import_image(
             history=[History(created=created, comment=message or "Imported from -")],
         )
         descriptor = Descriptor(media_type=ready.media_type, digest=ready.digest, size=ready.blob_size)
-        target = publish_image(store, ingest, config, [descriptor], [layer], name)
+        target = publish_image(store, ingest, pin, config, [descriptor], [layer], name)
     report(Progress(status=target))
     return target
 
@@ -76,6 +76,7 @@ def pour(read: compress.ReadChunk, layer: LayerStream) -> None:
 def publish_image(
     store: ImageStore,
     ingest: Ingest,
+    pin: Callable[[str], None],
     config: ImageConfig,
     layers: list[Descriptor],
     chain: Sequence[LayerStream | str],
@@ -92,9 +93,15 @@ def publish_image(
     manifest = encode_manifest(Descriptor(media_type=CONFIG, digest=config_digest, size=len(raw_config)), layers)
     manifest_digest = ingest.document(manifest)
     target = Descriptor(media_type=MANIFEST, digest=manifest_digest, size=len(manifest))
+    blobs = {config_digest, manifest_digest, *(layer.digest for layer in layers)}
+    for digest in blobs:
+        pin(digest)
     ingest.sync()
     with store.exclusive():
-        ingest.publish({config_digest, manifest_digest, *(layer.digest for layer in layers)})
+        ingest.publish(blobs)
+        missing = [digest for digest in blobs if not store.content.has(digest)]
+        if missing:
+            raise errors.Unavailable(f"blob {missing[0]} was removed meanwhile; try again")
         ingest.commit_chain(chain)
         ingest.record()
         image = store.register(target, [name] if name else [])

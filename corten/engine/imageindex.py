@@ -8,7 +8,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -129,14 +129,17 @@ class ImageIndex:
 
     # changing
 
-    def add(self, image: StoredImage, names: Iterable[Reference]) -> list[Name]:
-        """Record a target and let *names* point to it; returns the names that moved here from another target."""
+    def add(self, images: Sequence[tuple[StoredImage, Sequence[Reference]]]) -> list[Name]:
+        """Record targets and let their names point to them, all in one transaction; returns the names that moved."""
         now = time.time_ns()
-        entries = {reference.canonical: Name(reference, image.id, now) for reference in names}
-        document = _encoder.encode(image)
+        known = {image.id: image for image, _ in images}
+        entries = {
+            reference.canonical: Name(reference, image.id, now) for image, names in images for reference in names
+        }
+        documents = [(image.id, _encoder.encode(image)) for image in known.values()]
 
         def job(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO images VALUES (?, ?)", (image.id, document))
+            connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?)", documents)
             connection.executemany(
                 "INSERT OR REPLACE INTO image_names VALUES (?, ?, ?)",
                 [(name, entry.digest, entry.tagged) for name, entry in entries.items()],
@@ -144,8 +147,10 @@ class ImageIndex:
 
         with self._lock:
             self._database.write(job)
-            self._images[image.id] = image
-            moved = [old for name in entries if (old := self._names.get(name)) and old.digest != image.id]
+            self._images.update(known)
+            moved = [
+                old for name, new in entries.items() if (old := self._names.get(name)) and old.digest != new.digest
+            ]
             for name, entry in entries.items():
                 self._remember(name, entry)
         return moved

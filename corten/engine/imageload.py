@@ -83,7 +83,8 @@ def _commit(
             for manifest in item.manifests:
                 chains.commit(manifest)
         ingest.record()
-        return [(store.register(item.image.descriptor, item.names), item.names) for item in wanted]
+        images = store.register_all([(item.image.descriptor, item.names) for item in wanted])
+        return [(image, item.names) for image, item in zip(images, wanted, strict=True)]
 
 
 # what the archive says

@@ -106,9 +106,11 @@ def _remove_platforms(
         state = "running" if any(use.running for use in users) else "stopped"
         raise _in_use(image, users[0], "cannot be forced" if state == "running" else "must be forced", state)
     before = image.blobs()
-    for manifest in found:
-        store.content.remove(manifest.descriptor.digest)
-    store.register(image.descriptor, [])
+    gone = {manifest.descriptor.digest for manifest in found}
+    store.register_all([(image.descriptor, [])], without=gone)  # first nothing claims them
+    others = {digest for other in store.index.images() if other.id != image.id for digest in other.blobs()}
+    for digest in gone - others:
+        store.content.remove(digest)
     store.sweep(before)
     return [DeletedItem(deleted=manifest.descriptor.digest) for manifest in found]
 

@@ -10,9 +10,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from corten import errors
+from corten import errors, faultpoint
 from corten.engine.imageindex import ImageIndex, Name
 from corten.engine.imagescan import StoredImage, StoredManifest, scan
 from corten.engine.imagesources import BlobSources
@@ -88,21 +88,58 @@ class ImageStore:
 
     def register(self, target: Descriptor, names: Iterable[Reference]) -> StoredImage:
         """Record a target whose blobs and layers are published, under *names*. A name that points elsewhere moves."""
+        return self.register_all([(target, names)])[0]
+
+    def register_all(
+        self, targets: Iterable[tuple[Descriptor, Iterable[Reference]]], without: Collection[str] = ()
+    ) -> list[StoredImage]:
+        """As ``register``, for several in one transaction.
+
+        Documents in *without* (digests) count as absent: what is about to be removed is first no longer claimed.
+        """
         with self._lock:
-            image = scan(target, self._document, time.time_ns())
-            known = self.index.get(image.id)
-            if known is not None:
-                image = known if known.manifests == image.manifests else image
-            self.index.add(image, names)
-            if image.id in self.quarantine.keys(quarantine.IMAGE):
-                self.quarantine.discard(quarantine.IMAGE, image.id)
-        return image
+            images = []
+
+            def read(digest: str) -> bytes | None:
+                return None if digest in without else self._document(digest)
+
+            for target, names in targets:
+                image = scan(target, read, time.time_ns())
+                known = self.index.get(image.id)
+                if known is not None and known.manifests == image.manifests:
+                    image = known
+                images.append((image, list(names)))
+            self.index.add(images)
+            for image, _ in images:
+                if image.id in self.quarantine.keys(quarantine.IMAGE):
+                    self.quarantine.discard(quarantine.IMAGE, image.id)
+        faultpoint.reach("image.recorded")
+        return [image for image, _ in images]
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[Callable[[str], None]]:
-        """Gives a function that keeps a digest or chainID from ``sweep`` until the block ends."""
-        with self.leases.hold("ingest") as pin:
-            yield pin
+        """Gives a function that keeps a digest or chainID from ``sweep`` until the block ends.
+
+        When the block fails, what was pinned and belongs to no image is swept: nothing stays of half an image.
+        """
+        mine: list[str] = []
+        try:
+            with self.leases.hold("ingest") as hold:
+
+                def pin(item: str) -> None:
+                    hold(item)
+                    mine.append(item)
+
+                yield pin
+        except BaseException:
+            self._sweep_failed(mine)
+            raise
+
+    def _sweep_failed(self, names: Sequence[str]) -> None:
+        try:
+            self.sweep([name for name in names if self.content.has(name)])
+        except (errors.CortenError, OSError) as error:  # what led here is the error to tell
+            _log.error("what a failed use case left is not swept before the next removal or start: %s", error)
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -114,6 +151,7 @@ class ImageStore:
         """Forget targets with all their names and remove what nobody else needs; returns the freed bytes."""
         with self._lock:
             self.index.drop_images([image.id for image in images])
+            faultpoint.reach("image.forgotten")
             return self.sweep({digest for image in images for digest in image.blobs()})
 
     def sweep(self, candidates: Iterable[str] | None = None) -> int:

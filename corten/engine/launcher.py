@@ -8,14 +8,14 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from corten import errors
+from corten import errors, faultpoint
 from corten.engine.paths import Paths
 from corten.linux import cgroup, mount
 from corten.linux.host import Host
@@ -33,6 +33,9 @@ from corten.volume.store import Volumes
 log = logging.getLogger("corten.launcher")
 
 DEFAULT_SHM_SIZE = 64 << 20
+
+PUT_DOWN_WAIT = 10.0
+"""Seconds for the processes of an unfinished start to die."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,6 @@ class Launcher:
         volumes: Volumes,
         runtimes: Callable[[str], OCIRuntime],
         defaults: LaunchDefaults,
-        background: Executor,
         migrations: Migrations,
     ) -> None:
         self.paths = paths
@@ -104,12 +106,11 @@ class Launcher:
         self.volumes = volumes
         self.runtimes = runtimes
         self.defaults = defaults
-        self._background = background
         self.migrations = migrations
 
-    def launch(self, record: Record, joined: Joined, created: Callable[[Monitor], None]) -> Launched:
-        """Start *record*'s program; *created* is called when the container exists and nothing of it runs yet.
-        *joined* is closed.
+    def launch(self, record: Record, joined: Joined, created: Callable[[Monitor, Record], None]) -> Launched:
+        """Start *record*'s program; *created* is called when the container exists and nothing of it runs yet, with the
+        record that carries its endpoints and ports. *joined* is closed.
 
         Raises StartFailed with the exit code to record, or another CortenError for what went wrong before.
         """
@@ -119,13 +120,17 @@ class Launcher:
             runtime = self.runtimes(record.runtime)
             self._fresh_run_dir(run_dir)
             undo.callback(self._remove_run_dir, run_dir)
+            faultpoint.reach("start.directory")
             self.snapshots.mount(record.id, rootfs)
             undo.callback(self.snapshots.unmount, rootfs)
+            faultpoint.reach("start.mounted")
             attachment = self._attach_network(record, joined, undo)
             record = replace(record, endpoints=attachment.endpoints or record.endpoints, ports=attachment.ports)
+            faultpoint.reach("start.attached")
             hosts, hostname, resolv_conf = self._write_network_files(record, attachment, joined)
             undo.callback(self.volumes.release, record)
             mounts = self.volumes.realise(record, rootfs)
+            faultpoint.reach("start.volumes")
             result = build_spec(
                 SpecInput(
                     record=record,
@@ -153,11 +158,15 @@ class Launcher:
                 log.warning("container %s: %s", record.id[:12], warning)
             with open(f"{run_dir}/config.json", "wb") as file:
                 file.write(result.encode())
+            faultpoint.reach("start.configured")
             monitor = self._create(runtime, record, run_dir)
             undo.callback(self._destroy, runtime, monitor)
-            created(monitor)
+            faultpoint.reach("start.created")
+            created(monitor, record)
+            faultpoint.reach("start.noted")
             started_at = time.time_ns()
             runtime.start(record.id, hooks="hooks" in result.spec)
+            faultpoint.reach("start.started")
             undo.pop_all()
         return Launched(monitor, record, started_at)
 
@@ -165,10 +174,13 @@ class Launcher:
         """Give back everything that a run of *record* held; what it does not hold is passed over."""
         with contextlib.ExitStack() as steps:  # all are tried, the first error is raised at the end
             steps.callback(self._remove_run_dir, self.paths.run(record.id))
+            steps.callback(faultpoint.reach, "clean.unmounted")
             steps.callback(self.volumes.release, record)
             steps.callback(self.snapshots.unmount, self.paths.rootfs(record.id))
             steps.callback(self._unmount_shm, record)
+            steps.callback(faultpoint.reach, "clean.detached")
             steps.callback(self.networks.detach, record.id)
+            steps.callback(faultpoint.reach, "clean.forgotten")
             steps.callback(self._forget, self.runtimes(record.runtime), record)
 
     # steps
@@ -193,8 +205,8 @@ class Launcher:
         """Paths of hosts, hostname and resolv.conf; those of the other container where the network is shared."""
         directory = self.paths.container(joined.files_of or record.id)
         names = (f"{directory}/hosts", f"{directory}/hostname", f"{directory}/resolv.conf")
+        os.makedirs(self.paths.container(record.id), mode=0o710, exist_ok=True)  # conmon's log goes there, too
         if not joined.files_of:
-            os.makedirs(directory, mode=0o710, exist_ok=True)
             files = self.networks.files(record, attachment)
             for name, content in zip(names, (files.hosts, files.hostname, files.resolv_conf), strict=True):
                 # written in place: the file may be bind-mounted, and it is made anew at every start
@@ -232,14 +244,29 @@ class Launcher:
                 # a terminal is not closed by its first client: one detaches from it and attaches again
                 leave_stdin_open=config.tty or not config.stdin_once,
             )
-        except errors.StartFailed as error:
-            self._background.submit(self._forget, runtime, record)
-            raise start_failure(str(error), record.path) from error
+        except BaseException as error:
+            self._forget(runtime, record)
+            if isinstance(error, errors.StartFailed):
+                raise start_failure(str(error), record.path) from error
+            raise
 
     def _forget(self, runtime: OCIRuntime, record: Record) -> None:
         """The runtime's memory of the container, and its cgroups, which a failed create can leave behind."""
         runtime.delete(record.id)
-        cgroup.remove(self.host.cgroups, cgroup_path(record))
+        self.put_down(record)
+
+    def put_down(self, record: Record) -> None:
+        """End every process of a run that was not finished or has ended, and remove its cgroups."""
+        layout, path = self.host.cgroups, cgroup_path(record)
+        deadline = time.monotonic() + PUT_DOWN_WAIT
+        while pids := cgroup.pids(layout, path):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise errors.System(f"the processes of container {record.id} do not end")
+            time.sleep(0.01)
+        cgroup.remove(layout, path)
 
     def _destroy(self, runtime: OCIRuntime, monitor: Monitor) -> None:
         try:

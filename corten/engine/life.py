@@ -19,20 +19,19 @@ from msgspec.structs import replace
 from corten import errors
 from corten.engine import lifecycle
 from corten.engine.container import Container, Waiters
+from corten.engine.controls import freeze
 from corten.engine.events import Events
 from corten.engine.joining import joined
 from corten.engine.launcher import Launched, Launcher
 from corten.engine.restartpolicy import next_delay, wants_restart
 from corten.engine.shelf import Shelf
 from corten.engine.uninterrupted import settle
-from corten.linux import cgroup
 from corten.model.container import ContainerConfig, EndpointSettings
 from corten.model.record import Record
 from corten.runtime.conmon import Exit, Monitor
 from corten.runtime.modes import container_ref
 from corten.runtime.process import orphans
 from corten.runtime.signals import stop_signal
-from corten.runtime.spec import cgroup_path
 
 log = logging.getLogger("corten.containers")
 T = TypeVar("T")
@@ -42,8 +41,6 @@ KILL_WAIT = 10.0
 """Seconds that an explicit SIGKILL waits for the exit to arrive."""
 
 DEFAULT_STOP_TIMEOUT = 10
-
-FREEZE_WAIT = 10.0
 
 
 class Remove(Protocol):
@@ -83,10 +80,14 @@ class Life:
             raise
         self._running(container, launched, by_policy=by_policy)
 
-    def _on_created(self, container: Container) -> Callable[[Monitor], None]:
-        """Connects the sessions that wait for this start; runs in the launching thread."""
+    def _on_created(self, container: Container) -> Callable[[Monitor, Record], None]:
+        """Connects the sessions that wait for this start; runs in the launching thread.
 
-        def connect(monitor: Monitor) -> None:
+        The record is written before the program runs: a daemon that takes it over must know its addresses and ports.
+        """
+
+        def connect(monitor: Monitor, record: Record) -> None:
+            self.shelf.write(record)
             for session in [each for each in container.sessions.copy() if each.waiting]:
                 self._loop.call_soon_threadsafe(session.connect, monitor.attach_before_start())
 
@@ -255,25 +256,7 @@ class Life:
         self.emit(container, "kill", signal=str(number))
         if wake and container.state.status == "paused":
             with contextlib.suppress(OSError, errors.Conflict):  # it has ended already, frozen as it was
-                await self.call(self.freeze, container, False)
-
-    def freeze(self, container: Container, value: bool) -> None:
-        """Through the cgroup's freezer and not the runtime's command: no process, and the same for every runtime."""
-        layout, path = self.launcher.host.cgroups, cgroup_path(container.record)
-        deadline = time.monotonic() + FREEZE_WAIT
-        try:
-            cgroup.set_frozen(layout, path, value)
-            while cgroup.frozen(layout, path) is not value and not container.over:
-                if time.monotonic() > deadline:
-                    if value:
-                        cgroup.set_frozen(layout, path, False)  # not half of it
-                    raise errors.System(f"container {container.id} did not {'freeze' if value else 'thaw'} in time")
-                time.sleep(0.001)
-        except OSError:
-            if not container.over:
-                raise
-        if container.over:  # killed at this very moment, and its exit waits for the lock that we hold
-            raise errors.Conflict(f"container {container.id} is not running")
+                await self.call(freeze, self.launcher, container, False)
 
     def exit_future(self, container: Container) -> "asyncio.Future[tuple[int, str]]":
         """Done when its run has ended, or at once when none is there: (exit code, error text)."""

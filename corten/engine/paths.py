@@ -3,6 +3,7 @@
 import os
 
 from corten import errors
+from corten.linux import durable, mount
 
 
 class Paths:
@@ -26,6 +27,11 @@ class Paths:
             (f"{self.exec_root}/runtime", 0o700),
         ):
             os.makedirs(path, mode=mode, exist_ok=True)
+
+    def settle(self) -> None:
+        """Bring the first level to the disk; later syncs are of what is in it."""
+        mount.sync_directory_tree(self.data_root)
+        durable.sync_directory(os.path.dirname(self.data_root))
 
     def check_records(self) -> None:
         """DataLoss when the records are gone and what they describe is still there.

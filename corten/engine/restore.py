@@ -10,11 +10,13 @@ import logging
 import os
 import shutil
 import signal
-import time
+
+from msgspec.structs import replace
 
 from corten import errors
 from corten.engine import lifecycle
 from corten.engine.container import Container
+from corten.engine.controls import apply_limits
 from corten.engine.launcher import Launcher
 from corten.engine.life import Life
 from corten.engine.restartpolicy import wants_start_at_boot
@@ -25,9 +27,6 @@ from corten.runtime.process import PREFIX as EXEC_PREFIX
 from corten.runtime.spec import cgroup_path
 
 log = logging.getLogger("corten.restore")
-
-PUT_DOWN_WAIT = 10.0
-"""Seconds for the processes of an unfinished start to die."""
 
 
 class Restore:
@@ -96,18 +95,9 @@ class Restore:
     def _put_down(self, record: Record, conmon_pid: int) -> None:
         """End a start that the former daemon did not finish: conmon, the runtime's call, what that has made so far."""
         log.warning("ending the unfinished start of container %s", record.id[:12])
-        layout, path = self._launcher.host.cgroups, cgroup_path(record)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(conmon_pid, signal.SIGKILL)  # conmon leads a session of its own, the runtime's call is in it
-        deadline = time.monotonic() + PUT_DOWN_WAIT
-        while pids := cgroup.pids(layout, path):
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            if time.monotonic() > deadline:
-                raise errors.System(f"the unfinished start of container {record.id} does not end")
-            time.sleep(0.01)
-        cgroup.remove(layout, path)
+        self._launcher.put_down(record)
 
     def _take_over(self, container: Container, monitor: Monitor) -> None:
         """The former daemon may have died before it recorded the start, a pause or its end."""
@@ -118,12 +108,18 @@ class Restore:
                 now=os.stat(f"{monitor.run_dir}/container.pid").st_mtime_ns,
             )  # fmt: skip
             container.enter(state)
-        layout = self._launcher.host.cgroups
-        frozen = cgroup.frozen(layout, cgroup_path(container.record))
-        if frozen and container.state.status == "running":
-            container.enter(lifecycle.paused(container.state))
+        layout, path = self._launcher.host.cgroups, cgroup_path(container.record)
+        frozen = cgroup.frozen(layout, path)
+        if frozen and container.state.status == "running":  # a pause nobody was told of, or a commit's
+            cgroup.set_frozen(layout, path, False)
         elif not frozen and container.state.status == "paused":
             container.enter(lifecycle.resumed(container.state))
+        if container.record.limits_due:
+            try:
+                apply_limits(self._launcher, container)
+                container.record = replace(container.record, limits_due=False)
+            except (errors.CortenError, OSError) as error:
+                log.error("container %s: its limits are not those of its record: %s", container.id[:12], error)
         self._life.shelf.save(container)
 
     def _exit_of(self, container: Container) -> Exit:

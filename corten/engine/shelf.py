@@ -1,9 +1,10 @@
 """All containers: by id, by name, by unique prefix, and their records on disk."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 
 import msgspec
@@ -87,21 +88,35 @@ class Shelf:
         if self._names.get(container.name) == container.id:
             del self._names[container.name]
 
-    def write(self, record: Record) -> None:
-        """Put a new record on disk and return when it is there. Any thread."""
-        self._database.write(_saving(record))
+    def write(self, record: Record, after: "Iterable[Future[None]]" = ()) -> None:
+        """Put a record on disk and return when it is there. It is not when a job of *after* fails. Any thread."""
+        self._database.write(_saving(record), after=after)
 
     async def commit(self, container: Container) -> None:
         """Put the record on disk and return when it is there; in order with ``save``, so nothing newer is undone."""
-        await asyncio.wrap_future(self._database.submit(_saving(container.record)))
+        await asyncio.wrap_future(self._database.submit(_saving(container.lasting)))
 
     def save(self, container: Container) -> None:
-        """Put the record on disk soon, in order with other writes; the moving state needs no waiting for the disk."""
-        self._database.submit(_saving(container.record)).add_done_callback(_complain)
+        """Put the record on disk soon, in order with other writes; ``saved`` waits for it."""
+        self._database.submit(_saving(container.lasting)).add_done_callback(_complain)
 
-    def erase(self, container_id: str) -> None:
-        """Delete the record and return when that is on disk. Any thread."""
-        self._database.write(lambda db: db.execute("DELETE FROM containers WHERE id=?", (container_id,)).rowcount)
+    async def saved(self) -> None:
+        """Until everything is on disk that was saved so far: before somebody is told that it has happened.
+
+        Where the disk takes nothing the log says so. The containers are as they are all the same.
+        """
+        with contextlib.suppress(errors.System):
+            await asyncio.wrap_future(self._database.submit(lambda _: None))
+
+    def erase(self, container_id: str, also: Callable[[sqlite3.Connection], None] | None) -> None:
+        """Delete the record, together with what the job *also* does, and return when that is on disk. Any thread."""
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM containers WHERE id=?", (container_id,))
+            if also is not None:
+                also(db)
+
+        self._database.write(job)
 
 
 def decode(container_id: str, data: bytes) -> Record:

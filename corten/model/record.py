@@ -73,4 +73,6 @@ class Record(Value, frozen=True):
     log_driver: str = "json-file"
     log_options: dict[str, str] = {}
     apparmor_profile: str = ""
+    limits_due: bool = False
+    """The processes of a running container have not all been given the limits of ``host_config`` yet."""
     state: RunState = RunState()

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Collection
 
-from corten import errors
+from corten import errors, faultpoint
 from corten.linux import netns, sysctl
 from corten.linux.netlink import Socket
 from corten.model.record import Record
@@ -212,10 +212,13 @@ class Networks:
         with contextlib.ExitStack() as undo, Socket() as socket:
             endpoint = bridge.plan("eth0", wanted, mac)
             undo.callback(self._drop, endpoint)
+            faultpoint.reach("network.planned")
             published = self._publisher.publish(endpoint, record.name, ports) if ports else []
             undo.callback(self._publisher.withdraw, endpoint)
+            faultpoint.reach("network.published")
             make_namespace(path, lambda inner, namespace: bridge.plug(socket, inner, namespace, endpoint, default=True))
             undo.callback(netns.remove, path)
+            faultpoint.reach("network.plugged")
             sysctl.write(f"net/ipv6/conf/{endpoint.device}/disable_ipv6", "1")
             undo.pop_all()
         return Sandbox.of(record, path, [endpoint], published)
@@ -223,13 +226,17 @@ class Networks:
     def detach(self, container_id: str) -> None:
         """Take a container's network away; one that has none is no failure."""
         with self._lock:
-            sandbox = self._sandboxes.pop(container_id, None)
+            sandbox = self._sandboxes.get(container_id)
         if sandbox is None:
             return
         for endpoint in sandbox.endpoints:
             self._publisher.withdraw(endpoint)
+        faultpoint.reach("network.withdrawn")
         if sandbox.path:
             netns.remove(sandbox.path)
+        faultpoint.reach("network.unplugged")
+        with self._lock:  # not before: what could not be taken away is tried again
+            del self._sandboxes[container_id]
         for endpoint in sandbox.endpoints:
             self._drop(endpoint)
             self.observer("disconnect", container_id, endpoint)

@@ -77,9 +77,9 @@ class Publisher:
 
     def withdraw(self, endpoint: Endpoint) -> None:
         """Stop publishing an endpoint's ports; one that has none is no failure."""
+        self._firewall.unpublish(endpoint.id)
         with self._lock:
             held = self._held.pop(endpoint.id, [])
-        self._firewall.unpublish(endpoint.id)
         for item in held:
             if ":" in item.host_ip and item.socket is not None:
                 self._relay.remove(item.socket)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from corten import faultpoint
 from corten.linux import link, netns
 from corten.linux.netlink import Batch, Socket
 from corten.model.record import Record
@@ -55,6 +56,7 @@ def make_namespace(path: str, setup: Callable[[Socket, int], None]) -> None:
             batch = Batch()
             link.add_up(batch, link.LOOPBACK_INDEX)
             inner.run(batch)
+            faultpoint.reach("network.namespace")
             setup(inner, namespace)
 
     netns.create(path, inside)

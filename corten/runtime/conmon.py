@@ -27,7 +27,7 @@ import termios
 import time
 from typing import Any
 
-from corten import errors
+from corten import errors, faultpoint
 from corten.linux import unixdiag
 from corten.runtime.ociruntime import OCIRuntime, clean_environment, plain_message
 
@@ -94,11 +94,16 @@ class Monitor:
                 raise errors.StartFailed(f"conmon is not installed at {conmon}", 128) from error
             os.close(write_end)
             write_end = -1
-            pid, message = _read_sync(read_end)
-            if pid <= 0:
-                _reap(process)
-                raise errors.StartFailed(plain_message(message.encode()), 128)
-            monitor = cls._open(container_id, run_dir, process.pid, pid)
+            try:
+                faultpoint.reach("start.spawned")
+                pid, message = _read_sync(read_end)
+                if pid <= 0:
+                    _reap(process)
+                    raise errors.StartFailed(plain_message(message.encode()), 128)
+                monitor = cls._open(container_id, run_dir, process.pid, pid)
+            except BaseException:
+                _end_session(process)
+                raise
             monitor._process = process
             return monitor
         finally:
@@ -244,6 +249,14 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
+
+
+def _end_session(process: subprocess.Popen[bytes]) -> None:
+    """conmon leads a session of its own; the runtime's call is in it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -14,8 +14,8 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 
-from corten import errors
-from corten.linux import mount
+from corten import errors, faultpoint
+from corten.linux import durable, mount
 from corten.oci import digest as digests
 from corten.store import space
 
@@ -32,10 +32,8 @@ class ContentStore:
         self.ingest_dir = os.path.join(root, "ingest")
         os.makedirs(self.blobs, mode=0o700, exist_ok=True)
         os.makedirs(self.ingest_dir, mode=0o700, exist_ok=True)
-        layout = os.path.join(root, "oci-layout")
-        if not os.path.exists(layout):
-            with open(layout, "w", encoding="utf-8") as file:
-                file.write('{"imageLayoutVersion":"1.0.0"}')
+        with open(os.path.join(root, "oci-layout"), "w", encoding="utf-8") as file:  # anew: a power cut may empty it
+            file.write('{"imageLayoutVersion":"1.0.0"}')
         self._counter = 0
         self._lock = threading.Lock()
 
@@ -116,16 +114,14 @@ class ContentStore:
         for writer in ready:
             os.rename(writer.path, self.path(writer.digest))
             writer.published = True
+            faultpoint.reach("blob.renamed")
         if sync and ready:
             self.sync_names()
 
     def sync_names(self) -> None:
         """Make the renames durable."""
-        fd = os.open(self.blobs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        durable.sync_directory(self.blobs)
+        faultpoint.reach("blobs.synced")
 
     def remove(self, digest: str) -> int:
         """Delete the blob; returns the bytes it had, 0 when it was missing."""
@@ -135,6 +131,7 @@ class ContentStore:
             os.unlink(path)
         except FileNotFoundError:
             return 0
+        faultpoint.reach("blob.removed")
         return size
 
     def digests(self) -> Iterator[str]:
@@ -206,6 +203,7 @@ class BlobWriter:
             fcntl.fcntl(self._fd, fcntl.F_SETFL, 0)  # the tail is no multiple of a block
             self._flush(self._buffer)
         self._close()
+        faultpoint.reach("blob.written")
 
     def sync(self) -> None:
         """Bring the bytes to the disk."""

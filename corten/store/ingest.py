@@ -16,7 +16,7 @@ from types import TracebackType
 
 import msgspec
 
-from corten import errors
+from corten import errors, faultpoint
 from corten.oci import digest as digests
 from corten.oci.manifest import LAYER, LAYER_GZIP, LAYER_ZSTD
 from corten.store.content import BlobWriter, ContentStore, sync_filesystem
@@ -53,6 +53,7 @@ class Ingest:
         self._writers: list[BlobWriter] = []
         self._layers: list[LayerStream] = []
         self._placed: list[Layer] = []
+        self._adopted = False
 
     def __enter__(self) -> "Ingest":
         return self
@@ -99,6 +100,7 @@ class Ingest:
         sync_filesystem(self.content.root)
         if os.stat(self.content.root).st_dev != os.stat(self.snapshots.root).st_dev:
             sync_filesystem(self.snapshots.root)
+        faultpoint.reach("ingest.synced")
 
     def publish(self, wanted: set[str]) -> None:
         """After ``sync``: give those of the blobs that are *wanted* (digests) their names."""
@@ -118,11 +120,14 @@ class Ingest:
                 continue
             layer = item.commit(parent)
             self._placed.append(layer)
+            self._adopted = self._adopted or item.adopted
             parent = layer.chain_id
         return parent
 
     def record(self) -> None:
         """Make the committed layers durable, all in one transaction; do it before the image is recorded."""
+        if self._adopted:
+            sync_filesystem(self.snapshots.root)  # owners and times that directories got after the first sync
         self.snapshots.record_layers(self._placed)
         self._placed.clear()
 
@@ -136,6 +141,8 @@ class LayerStream:
 
     def __init__(self, writer: BlobWriter | None, snapshots: Snapshots, pool: Executor) -> None:
         self.committed = False
+        self.adopted = False
+        """Whether directories were changed by ``commit``, which comes after the sync."""
         self.writer = writer
         self._snapshots = snapshots
         self._queue: queue.Queue[bytes | memoryview] = queue.Queue(_QUEUE_PIECES)
@@ -193,6 +200,7 @@ class LayerStream:
         implicit = ready.unpacked.implicit
         if parent and implicit:
             adopt_implicit(self._directory, implicit, self._snapshots.lower_dirs(parent))
+            self.adopted = True
             if len(implicit) > 1:  # one is the root, which does not count
                 self._sum = tree_sum(self._directory)
         layer = self._snapshots.place_layer(self._directory, parent, ready.diff_id, ready.unpacked.size, self._sum)

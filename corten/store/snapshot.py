@@ -22,17 +22,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import msgspec
 
-from corten import errors
-from corten.linux import mount, tree
+from corten import errors, faultpoint
+from corten.linux import durable, mount
 from corten.oci import digest as digests
 from corten.store import changes as layer_changes
 from corten.store import quarantine
 from corten.store.baselayer import make_base
 from corten.store.database import Database
+from corten.store.trash import Trash
 from corten.store.treesize import tree_size
 from corten.store.treesum import TreeSum
 
@@ -71,9 +72,9 @@ class Snapshots:
         self._database = database
         self._layers_dir = os.path.join(root, "layers")
         self._active_dir = os.path.join(root, "active")
-        self._trash = os.path.join(root, "trash")
+        self._trash = Trash(os.path.join(root, "trash"))
         self._empty = os.path.join(root, "empty")
-        for directory in (self._layers_dir, self._active_dir, self._trash, self._empty):
+        for directory in (self._layers_dir, self._active_dir, self._empty):
             os.makedirs(directory, mode=0o700, exist_ok=True)
         os.chmod(self._empty, 0o755)
         self._base = os.path.join(root, "base")
@@ -85,8 +86,6 @@ class Snapshots:
         self._sums: dict[str, TreeSum] = {}
         """Of placed layers that are not recorded yet."""
         self._load()
-        self._reaper = ThreadPoolExecutor(1, thread_name_prefix="snapshot-reaper")
-        self._reaping: Future[None] | None = None
 
     def _load(self) -> None:
         reader, quarantined = self._database.reader(), self._database.quarantine
@@ -140,6 +139,7 @@ class Snapshots:
         """A fresh directory to unpack into; give it to ``commit_layer`` or ``discard``."""
         path = tempfile.mkdtemp(prefix="new-", dir=self._layers_dir)
         os.chmod(path, 0o755)
+        faultpoint.reach("layer.made")
         return path
 
     def commit_layer(self, path: str, parent: str, diff_id: str, size: int) -> Layer:
@@ -148,7 +148,12 @@ class Snapshots:
         When the same layer was committed meanwhile, *path* is discarded.
         """
         layer = self.place_layer(path, parent, diff_id, size)
-        self.record_layers([layer])
+        try:
+            self.record_layers([layer])
+        except BaseException:
+            self._layers.pop(layer.chain_id, None)
+            self.discard(self._layer_path(layer.chain_id))
+            raise
         return layer
 
     def place_layer(self, path: str, parent: str, diff_id: str, size: int, tree: TreeSum | None = None) -> Layer:
@@ -165,26 +170,23 @@ class Snapshots:
                 self._layers[chain_id] = layer
                 if tree is not None:
                     self._sums[chain_id] = tree
+                faultpoint.reach("layer.renamed")
         if known is not None:
             self.discard(path)
         return known or layer
 
     def record_layers(self, layers: Sequence[Layer]) -> None:
-        """Make placed layers durable: their names first, then their records."""
+        """Make placed layers durable: their names first, then their records.
+
+        When it fails, ``collect`` is due: what was placed is not recorded, and nobody may build on it.
+        """
         if not layers:
             return
-        fd = os.open(self._layers_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        try:
-            sums = {layer.chain_id: self._sums.pop(layer.chain_id, None) for layer in layers}
-            self._database.write(lambda connection: _insert_layers(connection, layers, sums))
-        except BaseException:
-            for layer in layers:
-                self._layers.pop(layer.chain_id, None)  # its directory is garbage now
-            raise
+        durable.sync_directory(self._layers_dir)
+        faultpoint.reach("layers.synced")
+        sums = {layer.chain_id: self._sums.pop(layer.chain_id, None) for layer in layers}
+        self._database.write(lambda connection: _insert_layers(connection, layers, sums))
+        faultpoint.reach("layers.recorded")
         for chain_id in self._database.quarantine.keys(quarantine.LAYER).intersection(
             layer.chain_id for layer in layers
         ):
@@ -196,7 +198,7 @@ class Snapshots:
         No container may stand on the layer at that moment.
         """
         with self._lock:
-            self._throw(self._layer_path(layer.chain_id))
+            self._trash.throw(self._layer_path(layer.chain_id))
             self._move_in_place(path, layer.chain_id)
             self._layers[layer.chain_id] = layer
             self._sums[layer.chain_id] = tree
@@ -230,7 +232,7 @@ class Snapshots:
 
     def discard(self, path: str) -> None:
         """Throw away a directory of ``new_layer_dir``."""
-        self._throw(path)
+        self._trash.throw(path)
 
     def collect(self, keep: Iterable[str]) -> int:
         """Remove the layers that neither a chain of *keep* nor a container needs; returns their bytes."""
@@ -248,8 +250,10 @@ class Snapshots:
             return 0
         names = [(layer.chain_id,) for layer in doomed]
         self._database.write(lambda connection: _delete_layers(connection, names))
+        faultpoint.reach("layers.forgotten")
         for layer in doomed:
-            self._throw(self._layer_path(layer.chain_id))
+            self._trash.throw(self._layer_path(layer.chain_id))
+            faultpoint.reach("layer.trashed")
         return sum(layer.size for layer in doomed)
 
     # containers
@@ -262,11 +266,11 @@ class Snapshots:
         )
         self._active[key] = chain_id
 
-    def prepare(self, key: str, chain_id: str) -> None:
+    def prepare(self, key: str, chain_id: str) -> "Future[None]":
         """Make the directories of container *key* above *chain_id* ("" for an empty image). No mount.
 
-        The record becomes durable with the next commit to the database, so write the container's after this call.
-        ``NotFound`` when the chain is not unpacked, ``AlreadyExists`` when the key is taken.
+        The record becomes durable with the next commit to the database: write the container's ``after`` the future that
+        this returns. ``NotFound`` when the chain is not unpacked, ``AlreadyExists`` when the key is taken.
         """
         with self._lock:
             lowers = self._container_dirs(chain_id)
@@ -275,9 +279,14 @@ class Snapshots:
             self._active[key] = chain_id
         try:
             self._make_directories(key, lowers)
-            self._database.defer(lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id)))
+            faultpoint.reach("snapshot.made")
+            return self._database.defer(
+                lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id))
+            )
         except BaseException:
             del self._active[key]
+            if os.path.isdir(os.path.join(self._active_dir, key)):
+                self._trash.throw(os.path.join(self._active_dir, key))
             raise
 
     def mount(self, key: str, target: str, readonly: bool = False) -> None:
@@ -317,7 +326,8 @@ class Snapshots:
         if self._active.pop(key, None) is None and not os.path.isdir(os.path.join(self._active_dir, key)):
             return
         self._database.defer(lambda c: c.execute("DELETE FROM snapshots WHERE key=?", (key,)))
-        self._throw(os.path.join(self._active_dir, key))
+        self._trash.throw(os.path.join(self._active_dir, key))
+        faultpoint.reach("snapshot.trashed")
 
     def keys(self) -> list[str]:
         """The containers that have files."""
@@ -361,9 +371,8 @@ class Snapshots:
             self.remove(key)
         for name in os.listdir(self._active_dir):
             if name not in self._active and name not in keep:
-                self._throw(os.path.join(self._active_dir, name))
-        left = os.listdir(self._trash)  # now: what is thrown later must not vanish between its two steps
-        self._reaping = self._reaper.submit(self._empty_trash, left)
+                self._trash.throw(os.path.join(self._active_dir, name))
+        self._trash.empty()
 
     def clean_layers(self, needed: Iterable[str]) -> None:
         """At start: drop half unpacked layers, and those that neither the database knows nor an image needs.
@@ -374,16 +383,15 @@ class Snapshots:
         keep = {*self._layers, *needed}
         for name in os.listdir(self._layers_dir):
             if f"sha256:{name}" not in keep and not (hold and digests.is_hex64(name)):
-                self._throw(os.path.join(self._layers_dir, name))
+                self._trash.throw(os.path.join(self._layers_dir, name))
 
     def drain(self) -> None:
         """Wait until the background removal has caught up."""
-        if self._reaping is not None:
-            self._reaping.result()
+        self._trash.drain()
 
     def close(self) -> None:
         """Stop the background removal; what is left goes at the next start."""
-        self._reaper.shutdown(wait=True, cancel_futures=True)
+        self._trash.close()
 
     def _layer_path(self, chain_id: str) -> str:
         return os.path.join(self._layers_dir, digests.encoded(chain_id))
@@ -395,7 +403,7 @@ class Snapshots:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            self._throw(target)  # left by a crash between rename and record
+            self._trash.throw(target)  # left by a crash between rename and record
             os.rename(path, target)
 
     def _make_directories(self, key: str, lowers: list[str]) -> None:
@@ -406,26 +414,6 @@ class Snapshots:
         os.makedirs(upper, exist_ok=True)
         os.chown(upper, status.st_uid, status.st_gid)
         os.chmod(upper, status.st_mode & 0o7777)
-
-    def _throw(self, path: str) -> None:
-        """Move *path* into the trash, which a thread of its own empties."""
-        bin_path = tempfile.mkdtemp(dir=self._trash)
-        try:
-            os.rename(path, os.path.join(bin_path, "x"))
-        except FileNotFoundError:
-            os.rmdir(bin_path)
-            return
-        except OSError as error:
-            os.rmdir(bin_path)
-            raise errors.System(f"cannot remove {path}: {error}") from error
-        try:
-            self._reaping = self._reaper.submit(_remove_tree, bin_path)
-        except RuntimeError:
-            return  # closed: the next start empties the trash
-
-    def _empty_trash(self, names: Sequence[str]) -> None:
-        for name in names:
-            _remove_tree(os.path.join(self._trash, name))
 
 
 def _layer(chain_id: str, parent: str, diff_id: str, size: int) -> Layer:
@@ -453,14 +441,3 @@ def _insert_layers(connection: sqlite3.Connection, layers: Sequence[Layer], sums
 def _delete_layers(connection: sqlite3.Connection, names: Sequence[tuple[str]]) -> None:
     connection.executemany("DELETE FROM layers WHERE chain_id=?", names)
     connection.executemany("DELETE FROM layer_sums WHERE chain_id=?", names)
-
-
-def _remove_tree(path: str) -> None:
-    """Whatever a container has left, however deep; what cannot be deleted stays for the next start."""
-    parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        tree.remove(parent, os.path.basename(path))
-    except OSError as error:
-        log.warning("cannot delete %s: %s", path, error)
-    finally:
-        os.close(parent)

@@ -11,8 +11,8 @@ import re
 import secrets
 import socket
 
-from corten import errors
-from corten.linux import mount, path, tree
+from corten import errors, faultpoint
+from corten.linux import durable, mount, path, tree
 from corten.model.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -104,14 +104,18 @@ class LocalDriver:
             return False
         return True
 
-    def create(self, name: str) -> None:
-        """Make the directories; those that exist are kept as they are."""
-        os.makedirs(os.path.join(self.directory, name), mode=0o701, exist_ok=True)
+    def create(self, name: str, *, sync: bool = False) -> None:
+        """Make the directories; those that exist are kept as they are. With *sync* they are on disk afterwards."""
+        home = os.path.join(self.directory, name)
+        os.makedirs(home, mode=0o701, exist_ok=True)
         try:
             os.mkdir(self.mountpoint(name), 0o755)
         except FileExistsError:
             return
         os.chmod(self.mountpoint(name), 0o755)  # whatever the umask
+        if sync:
+            for directory in (self.mountpoint(name), home, self.directory):
+                durable.sync_directory(directory)
 
     def remove(self, name: str) -> None:
         """Delete the data. A crash in between leaves only a directory that the next start clears away."""
@@ -121,6 +125,8 @@ class LocalDriver:
             os.rename(os.path.join(self.directory, name), os.path.join(self.directory, gone))
         except FileNotFoundError:
             return
+        durable.sync_directory(self.directory)  # before anybody forgets that it was to go
+        faultpoint.reach("volume.renamed")
         self._delete(gone)
 
     def _delete(self, name: str) -> None:

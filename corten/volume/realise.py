@@ -9,8 +9,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from corten import errors
-from corten.linux import mount, path, tree
+from corten import errors, faultpoint
+from corten.linux import durable, mount, path, tree
 from corten.model.container import MountPoint
 from corten.model.mount import SpecMount
 from corten.model.record import Record
@@ -132,9 +132,15 @@ def _fill(volumes: "Volumes", point: MountPoint, root_fd: int) -> None:
             tree.empty(target)
         if os.listdir(target):
             return
+        if not os.listdir(source):
+            copyup.copy_tree(source, target)  # its owner and mode only
+            return
         os.close(os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
+            durable.sync_directory(os.path.dirname(marker))
             copyup.copy_tree(source, target)
+            mount.syncfs(target)  # a volume that counts as filled must be full after a power cut, too
+            faultpoint.reach("volume.filled")
         except OSError as error:
             tree.empty(target)
             raise errors.System(

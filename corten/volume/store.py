@@ -4,27 +4,24 @@ Everything is kept in memory and written to the state database; every method may
 """
 
 import logging
-import re
 import secrets
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-import msgspec
-
-from corten import errors
+from corten import errors, faultpoint
 from corten.linux import path, tree
 from corten.model.container import ContainerConfig, HostConfig, MountPoint
 from corten.model.mount import SpecMount
 from corten.model.record import Record
 from corten.model.volume import ANONYMOUS_LABEL, Volume, VolumeUsage
-from corten.store import quarantine
 from corten.store.database import Database
 from corten.volume import plan, realise
+from corten.volume.filters import boolean, check, has_labels, matches
 from corten.volume.local import LocalDriver, check_name, check_options
+from corten.volume.table import VolumeTable
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +30,6 @@ Filters = dict[str, list[str]]
 Names = list[str]
 MountPoints = list[MountPoint]
 SpecMounts = list[SpecMount]
-
-_MIGRATIONS = (
-    "CREATE TABLE volumes (name TEXT PRIMARY KEY, created INTEGER NOT NULL, labels TEXT, options TEXT) WITHOUT ROWID",
-)
 
 
 class ImageTrees(Protocol):
@@ -61,31 +54,33 @@ class Volumes:
         """Told every change: action (create, mount, unmount, destroy), name, attributes; injected by the engine."""
         self.images: ImageTrees | None = None
         """Injected by the engine."""
-        self._db = db
+        self._table = VolumeTable(db)
         self._lock = threading.RLock()
         self._volumes: dict[str, Volume] = {}
         self._active: dict[str, set[str]] = {}
         self._planned: dict[str, set[str]] = {}
         # volumes of containers that are being made, by container id: nobody may remove them before the record is there
         self._locks: dict[str, threading.RLock] = {}
-        db.migrate("volumes", _MIGRATIONS)
+        self._unwritten: dict[str, list[Future[None]]] = {}  # records on their way to the disk, by container id
+        self._doomed: set[str] = set()  # they were to go with containers that a former daemon removed
         self._load()
 
     def _load(self) -> None:
-        for row in self._db.reader().execute("SELECT name, created, labels, options FROM volumes").fetchall():
-            try:
-                name, created, labels, options = read_row(*row)
-            except (errors.CortenError, msgspec.MsgspecError, TypeError) as error:
-                self._db.quarantine.take(quarantine.VOLUME, str(row[0]), error, "volumes", {"name": row[0]})
-            else:
-                self._volumes[name] = self._volume(name, created, labels, options)
+        for row in self._table.rows():
+            self._volumes[row[0]] = self._volume(*row)
+            self.driver.create(row[0])
+        doomed = self._table.doomed()
         # what it was to mount is not known, so its directory is not taken for a plain volume
-        unreadable = self._db.quarantine.keys(quarantine.VOLUME)
+        unreadable = self._table.unreadable()
         for name in self.driver.found():
-            if name not in self._volumes and name not in unreadable and not self.driver.drop_empty(name):
+            if name in doomed and name not in self._volumes:
+                self.driver.remove(name)
+            elif name not in self._volumes and name not in unreadable and not self.driver.drop_empty(name):
                 # data without a record: keep it, it may be all that somebody has left
                 log.warning("volume %s was not recorded; taken up again", name)
                 self._record(self._volume(name, time.time_ns(), None, None)).result()
+        self._doomed = doomed & self._volumes.keys()
+        self._table.spare(doomed - self._volumes.keys())
 
     def _volume(self, name: str, created: int, labels: dict[str, str] | None, options: dict[str, str] | None) -> Volume:
         return Volume(
@@ -135,30 +130,34 @@ class Volumes:
             if existing is not None:
                 return existing, False
             volume = self._volume(name, time.time_ns(), labels, options)
-            self.driver.create(name)
+            try:
+                self.driver.create(name, sync=not holder)
+                faultpoint.reach("volume.made")
+            except BaseException:
+                self.driver.drop_empty(name)
+                raise
             written = self._record(volume)
-        if holder:
-            written.add_done_callback(_log_failure)
-        else:
-            written.result()
+            if holder:
+                self._unwritten.setdefault(holder, []).append(written)
+            else:
+                written.result()
+                faultpoint.reach("volume.recorded")
         self.emit("create", name, {"driver": volume.driver})
         return volume, True
 
     def _record(self, volume: Volume) -> "Future[None]":
-        row = (
-            volume.name,
-            volume.created,
-            None if volume.labels is None else msgspec.json.encode(volume.labels).decode(),
-            None if volume.options is None else msgspec.json.encode(volume.options).decode(),
-        )
-
-        def job(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?)", row)
-
         self._volumes[volume.name] = volume
-        if volume.name in self._db.quarantine.keys(quarantine.VOLUME):
-            self._db.quarantine.discard(quarantine.VOLUME, volume.name)
-        return self._db.submit(job)
+        written = self._table.put(volume)
+        written.add_done_callback(lambda future: self._unrecorded(volume, future))
+        return written
+
+    def _unrecorded(self, volume: Volume, written: "Future[None]") -> None:
+        """What could not be recorded is not there."""
+        error = written.exception()
+        if error is not None and self._volumes.get(volume.name) is volume:
+            log.error("the record of volume %s was not written: %s", volume.name, error)
+            del self._volumes[volume.name]
+            self.driver.drop_empty(volume.name)
 
     def get(self, name: str) -> Volume:
         """The volume, or NotFound with Docker's text."""
@@ -170,15 +169,15 @@ class Volumes:
     def list(self, filters: Filters | None = None) -> list[Volume]:
         """Volumes by name. Filters: dangling, driver, label, name; several of a kind are alternatives, labels not."""
         wanted = filters or {}
-        _check_filters(wanted, ("dangling", "driver", "label", "name"))
+        check(wanted, ("dangling", "driver", "label", "name"))
         volumes = sorted(self._volumes.copy().values(), key=lambda volume: volume.name)
         if "dangling" in wanted:
-            dangling = _boolean("dangling", wanted["dangling"])
+            dangling = boolean("dangling", wanted["dangling"])
             volumes = [volume for volume in volumes if bool(self.users(volume.name)) != dangling]
         if "driver" in wanted:
             volumes = [volume for volume in volumes if volume.driver in wanted["driver"]]
         if "name" in wanted:
-            volumes = [volume for volume in volumes if any(_matches(name, volume.name) for name in wanted["name"])]
+            volumes = [volume for volume in volumes if any(matches(name, volume.name) for name in wanted["name"])]
         return [volume for volume in volumes if has_labels(volume, wanted.get("label", []))]
 
     def remove(self, name: str, force: bool = False, *, ignoring: str = "") -> bool:
@@ -197,8 +196,15 @@ class Volumes:
                 if users:
                     raise errors.Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
                 del self._volumes[name]
-            self._db.write(lambda connection: connection.execute("DELETE FROM volumes WHERE name=?", (name,)) and None)
+            try:
+                self._table.forget(name)
+            except BaseException:
+                self._volumes[name] = volume
+                raise
+            faultpoint.reach("volume.forgotten")
             self.driver.remove(name)
+            faultpoint.reach("volume.removed")
+            self._table.spare([name])
             self._locks.pop(name, None)
         self.emit("destroy", name, {"driver": volume.driver})
         return True
@@ -209,8 +215,8 @@ class Volumes:
         Volumes with options are kept, as what they mount may be shared. Filters: all, label, label!.
         """
         wanted = filters or {}
-        _check_filters(wanted, ("all", "label", "label!"))
-        every = "all" in wanted and _boolean("all", wanted["all"])
+        check(wanted, ("all", "label", "label!"))
+        every = "all" in wanted and boolean("all", wanted["all"])
         removed, freed = [], 0
         for volume in self.list():
             if volume.options or not (every or volume.anonymous) or not has_labels(volume, wanted.get("label", [])):
@@ -245,6 +251,10 @@ class Volumes:
         if holder:
             with self._lock:
                 self._planned.setdefault(holder, set()).add(name)
+
+    def unwritten(self, holder: str) -> "Sequence[Future[None]]":
+        """The records that the container's own stands on and that are on their way to the disk."""
+        return self._unwritten.pop(holder, [])
 
     def drop_holds(self, holder: str) -> None:
         """Undo ``hold`` for everything that *holder* held."""
@@ -294,6 +304,7 @@ class Volumes:
         for volume in self._volumes.values():
             if volume.options and not self._active.get(volume.name):
                 self.driver.unmount(volume)
+        self._remove_all(self._doomed, "")
         realise.clear_others(self.exec_root, set(records))
 
     # planning and mounting
@@ -312,18 +323,27 @@ class Volumes:
     def unplan(self, container_id: str, record: Record, remove_anonymous: bool) -> Names:
         """At remove, or when a create fails after ``plan``: delete the anonymous volumes that nobody else names, if
         wanted. Returns the deleted names."""
-        removed = []
-        names = {point.name for point in record.mounts if point.type == "volume" and point.anonymous}
+        self._unwritten.pop(container_id, None)
+        names = set(self.anonymous(record))
         for name in self._planned.pop(container_id, set()):
             volume = self._volumes.get(name)
             if volume is not None and volume.anonymous and not record.mounts:
                 names.add(name)
-        for name in sorted(names) if remove_anonymous else ():
+        return self._remove_all(names, container_id) if remove_anonymous else []
+
+    @staticmethod
+    def anonymous(record: Record) -> Names:
+        """The volumes that go when the container does, if that is wanted."""
+        return [point.name for point in record.mounts if point.type == "volume" and point.anonymous]
+
+    def _remove_all(self, names: Iterable[str], ignoring: str) -> Names:
+        removed = []
+        for name in sorted(names):
             try:
-                if self.remove(name, force=True, ignoring=container_id):
+                if self.remove(name, force=True, ignoring=ignoring):
                     removed.append(name)
             except errors.Conflict:
-                continue  # another container took it over with --volumes-from
+                self._table.spare([name])  # another container took it over with --volumes-from
         return removed
 
     def realise(self, record: Record, rootfs: str) -> SpecMounts:
@@ -350,51 +370,3 @@ class Volumes:
     def _locked(self, name: str) -> threading.RLock:
         with self._lock:
             return self._locks.setdefault(name, threading.RLock())
-
-
-Row = tuple[str, int, dict[str, str] | None, dict[str, str] | None]
-
-
-def read_row(name: str, created: int, labels: str | None, options: str | None) -> Row:
-    """A record's values, checked. ``InvalidArgument``, ``MsgspecError`` or ``TypeError`` when it is damaged."""
-    if not (isinstance(name, str) and isinstance(created, int)):
-        raise TypeError("a value has the wrong type")
-    check_name(name)
-    found = [None if text is None else msgspec.json.decode(text, type=dict[str, str]) for text in (labels, options)]
-    return name, created, found[0], found[1]
-
-
-def _log_failure(written: "Future[None]") -> None:
-    error = written.exception()
-    if error is not None:
-        log.error("a volume's record was not written: %s", error)
-
-
-def has_labels(volume: Volume, wanted: list[str]) -> bool:
-    """Whether every one of *wanted* ("key" or "key=value") is among the labels."""
-    labels = volume.labels or {}
-    return all(
-        key in labels and (not equals or labels[key] == value)
-        for key, equals, value in (text.partition("=") for text in wanted)
-    )
-
-
-def _check_filters(filters: dict[str, list[str]], known: tuple[str, ...]) -> None:
-    for key in filters:
-        if key not in known:
-            raise errors.InvalidArgument(f"invalid filter '{key}'")
-
-
-def _boolean(key: str, values: list[str]) -> bool:
-    if len(values) == 1 and values[0].lower() in ("1", "t", "true"):
-        return True
-    if len(values) == 1 and values[0].lower() in ("0", "f", "false"):
-        return False
-    raise errors.InvalidArgument(f"invalid filter '{key}={values}'")
-
-
-def _matches(pattern: str, name: str) -> bool:
-    try:
-        return re.search(pattern, name) is not None
-    except re.error:
-        return pattern in name

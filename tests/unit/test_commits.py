@@ -25,7 +25,7 @@ class Containers:
     def get(self, reference):
         return self.container
 
-    async def pause(self, reference):
+    async def pause(self, reference, *, passing=False):
         self.container.enter(lifecycle.paused(self.container.state))
 
     async def unpause(self, reference):
@@ -61,7 +61,7 @@ def test_a_container_that_ends_before_the_pause_needs_none():
     async def scene():
         containers = Containers(frozen=False)
 
-        async def pause(reference):
+        async def pause(reference, *, passing):
             container = containers.container
             container.enter(lifecycle.exited(container.state, exit_code=0, now=9, oom=False))
             raise errors.Conflict("container is not running")

@@ -132,8 +132,7 @@ def test_made_anew_while_it_is_removed(volumes):
         volume, new = making.result(10)
     assert new
     assert os.path.isdir(volume.mountpoint)
-    recorded = volumes._db.reader().execute("SELECT name FROM volumes").fetchall()
-    assert recorded == [("data",)]
+    assert [row[0] for row in volumes._table.rows()] == ["data"]
 
 
 def test_a_half_made_volume_is_gone_at_the_next_start_but_data_is_kept(tmp_path):
