@@ -6,6 +6,7 @@ The engine's classes have them; tests put fakes in their place. Errors are those
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from corten.distribution.credential import Credential
 from corten.engine.events import Subscription
 from corten.engine.grants import Grants
 from corten.engine.logs import LogOptions
@@ -31,6 +32,7 @@ from corten.model.system import DiskUsage, SystemInfo, SystemVersion
 from corten.model.volume import Volume
 from corten.network.record import Member, NetworkRecord, NetworkRequest
 from corten.oci.platform import Platform
+from corten.oci.reference import Reference
 
 
 class ContainerView(Protocol):
@@ -111,6 +113,9 @@ class ImagesBackend(Protocol):
         self, chunks: AsyncIterator[bytes], platforms: "Sequence[Platform]" = (), quiet: bool = True
     ) -> AsyncIterator[Progress]: ...
     async def save(self, names: Any, platforms: "Sequence[Platform]" = ()) -> AsyncIterator[bytes]: ...
+    def push(
+        self, reference: Reference, platform: Platform | None, credential: Credential
+    ) -> AsyncIterator[Progress]: ...
     def import_(
         self,
         chunks: AsyncIterator[bytes],

@@ -160,6 +160,9 @@ def progress(item: Progress) -> dict[str, Any]:
         document["id"] = item.id
     if item.aux_id:
         document["aux"] = {"ID": item.aux_id}
+    if item.aux:
+        document["progressDetail"] = {}
+        document["aux"] = item.aux
     return document
 
 

@@ -195,6 +195,7 @@ def settings_of(config: Config) -> Settings:
         debug=config.debug,
         experimental=config.experimental,
         insecure_registries=config.insecure_registries,
+        max_concurrent_uploads=config.max_concurrent_uploads,
         registry_mirrors=config.registry_mirrors,
     )
 

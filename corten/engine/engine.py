@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
+from corten.distribution.client import RegistryClient
+from corten.distribution.config import RegistryConfig
 from corten.engine.archive import Archives, Target
 from corten.engine.attachments import Attachments
 from corten.engine.commits import Commits
@@ -62,6 +64,7 @@ RELOADABLE = (
     "default_shm_size",
     "insecure_registries",
     "registry_mirrors",
+    "max_concurrent_uploads",
 )
 """Settings that a running engine takes over."""
 
@@ -83,6 +86,8 @@ class Engine:
         self.database = Database(self.paths.database)
         self.snapshots = Snapshots(f"{settings.data_root}/snapshots", self.database)
         self.images = Images(f"{settings.data_root}/content", self.database, self.snapshots, self._image_event)
+        self.registries = RegistryClient(_registry_config(settings))
+        self.images.connect(self.registries, settings)
         self.network_layer = Networks(self.database, settings.network)
         self.volume_layer = Volumes(settings.data_root, self.database, settings.exec_root)
         if fresh:
@@ -178,6 +183,7 @@ class Engine:
         self.migrations.close()
         self.network_layer.close()
         self.images.close()
+        self.registries.close()
         self.snapshots.close()
         self.database.close()
 
@@ -195,6 +201,7 @@ class Engine:
         for name in RELOADABLE:
             setattr(self.settings, name, getattr(fresh, name))
         self._runtimes.clear()
+        self.registries.reconfigure(_registry_config(self.settings))
 
     # runtimes
 
@@ -305,3 +312,10 @@ class Engine:
 
     def _image_event(self, action: str, actor_id: str, attributes: dict[str, str]) -> None:
         self.events.emit("image", action, actor_id, attributes)
+
+
+def _registry_config(settings: Settings) -> RegistryConfig:
+    return RegistryConfig.make(
+        mirrors=settings.registry_mirrors,
+        insecure=settings.insecure_registries,
+    )

@@ -176,3 +176,48 @@ async def run_streamed(
         if not worker.done():
             with contextlib.suppress(Exception):
                 await asyncio.shield(worker)
+
+
+async def run_stoppable(
+    pool: Executor, work: Callable[[Report, Callable[[Callable[[], None]], None]], None]
+) -> AsyncIterator[Progress]:
+    """Run *work(report, on_stop)* in *pool* and yield what it reports; raise what it raises.
+
+    When the consumer goes away, what *work* gave to ``on_stop`` is called and the end of the work is waited for.
+    """
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[Progress | None] = asyncio.Queue()
+    lock = threading.Lock()
+    stops: list[Callable[[], None]] = []
+    gone = False
+
+    def report(progress: Progress) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, progress)
+
+    def on_stop(stop: Callable[[], None]) -> None:
+        with lock:
+            stops.append(stop)
+            late = gone
+        if late:
+            stop()
+
+    def run() -> None:
+        try:
+            with translated():
+                work(report, on_stop)
+        finally:
+            loop.call_soon_threadsafe(events.put_nowait, None)
+
+    worker = loop.run_in_executor(pool, run)
+    try:
+        while (progress := await events.get()) is not None:
+            yield progress
+        await worker
+    finally:
+        with lock:
+            gone = True
+        if not worker.done():
+            for stop in stops:
+                stop()
+            with contextlib.suppress(Exception):
+                await asyncio.shield(worker)

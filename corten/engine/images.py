@@ -23,6 +23,7 @@ Signatures (sync ones answer from memory and may be called on the loop)::
 
     images.load(chunks: AsyncIterator[bytes], platforms=(), quiet=True) -> AsyncIterator[Progress]
     await images.save(names: list[str], platforms=()) -> AsyncIterator[bytes]     # errors before the first byte
+    images.push(reference, platform, credential) -> AsyncIterator[Progress]    # without a tag all tags
     images.import_(chunks, repo="", tag="", message="", changes=(), platform=None) -> AsyncIterator[Progress]
     await images.commit(CommitRequest) -> str               # the new image id
 
@@ -37,10 +38,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from corten import errors
+from corten.distribution.client import RegistryClient
+from corten.distribution.credential import Credential
 from corten.engine import commit, imageattest, imageimport, imageload, imagepick, imageremove, imagesave, imageviews
 from corten.engine.feed import pull_ahead, run_streamed, translated
 from corten.engine.imagescan import StoredImage
 from corten.engine.imagestore import Emit, ImageStore
+from corten.engine.pushes import Pushes
+from corten.engine.settings import Settings
 from corten.model.image import (
     AttestationStatement,
     CommitRequest,
@@ -72,6 +77,8 @@ class Images:
     def __init__(self, root: str, database: Database, snapshots: Snapshots, emit: Emit = _no_events) -> None:
         self.snapshots = snapshots
         self._store = ImageStore(root, database, snapshots, emit)
+        self.registries: RegistryClient | None = None
+        self._pushes: Pushes | None = None
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="images")
         self._streams = ThreadPoolExecutor(max(8, 2 * (os.cpu_count() or 1)), thread_name_prefix="image-stream")
 
@@ -84,12 +91,19 @@ class Images:
     def users(self, lookup: Callable[[str], list[ContainerUse]]) -> None:
         self._store.users = lookup
 
+    def connect(self, registries: RegistryClient, settings: Settings) -> None:
+        """Let images go to registries; without this they only come and go as archives."""
+        self.registries = registries
+        self._pushes = Pushes(self._store, registries, settings)
+
     def recover(self) -> None:
         """Remove what an interrupted use case left behind. Blocking; call before the first request."""
         self._store.recover()
 
     def close(self) -> None:
-        """Wait for what is running."""
+        """Stop pushes, wait for what else is running."""
+        if self._pushes is not None:
+            self._pushes.close()
         self._streams.shutdown()
         self._pool.shutdown()
 
@@ -112,6 +126,12 @@ class Images:
     def rootfs_layers(self, ref: ImageRef) -> list[str]:
         """The unpacked directories, top first."""
         return self.snapshots.lower_dirs(ref.chain_id)
+
+    def push(self, reference: Reference, platform: Platform | None, credential: Credential) -> AsyncIterator[Progress]:
+        """``docker push``: of a tag, or without one of all tags of the repository."""
+        if self._pushes is None:
+            raise errors.Unavailable("no registries are set up")
+        return self._pushes.run(reference, platform, credential)
 
     async def import_(
         self,

@@ -37,3 +37,5 @@ class Settings:
     experimental: bool = False
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
+    max_concurrent_uploads: int = 5
+    """Of one push; 0 is no bound of the user's."""

@@ -165,7 +165,8 @@ class PrunedImages(Value, frozen=True):
 
 class Progress(Value, frozen=True):
     """One record of a streamed answer. ``stream`` is text for the terminal; ``status`` with ``id`` and ``current`` /
-    ``total`` (bytes) a step; ``aux_id`` goes out as ``{"aux":{"ID":...}}``. Failures are raised, never sent as this."""
+    ``total`` (bytes) a step; ``aux_id`` goes out as ``{"aux":{"ID":...}}``, ``aux`` as it is. Failures are raised,
+    never sent as this."""
 
     stream: str = ""
     status: str = ""
@@ -173,6 +174,7 @@ class Progress(Value, frozen=True):
     current: int = 0
     total: int = 0
     aux_id: str = ""
+    aux: dict[str, Any] = {}
 
 
 class CommitRequest(Value, frozen=True):

@@ -130,15 +130,15 @@ async def _save(call: Call, names: list[str]) -> None:
 
 
 def _platforms(call: Call, name: str = "platforms") -> list[Platform]:
-    return [_parse_platform(text) for text in call.texts(name) if text]
+    return [parse_platform(text) for text in call.texts(name) if text]
 
 
 def _platform(call: Call, name: str) -> Platform | None:
     text = call.text(name)
-    return _parse_platform(text) if text else None
+    return parse_platform(text) if text else None
 
 
-def _parse_platform(text: str) -> Platform:
+def parse_platform(text: str) -> Platform:
     """An OCI platform as JSON, or as "os/arch[/variant]"."""
     if not text.startswith("{"):
         return Platform.parse(text)

@@ -51,7 +51,6 @@ ROUTES = [
     Route("POST", "/auth", _registry),
     Route("GET", "/distribution/{name}/json", _registry),
     Route("GET", "/images/search", _registry),
-    Route("POST", "/images/{name}/push", _registry),
     Route("POST", "/build", _build),
     Route("POST", "/build/cancel", _build),
     Route("POST", "/build/prune", nothing_cached),
