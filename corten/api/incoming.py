@@ -20,6 +20,10 @@ PART = 256 << 10
 """Clients send small chunks; so many bytes are handed on at once where they are there."""
 
 
+MOST_PARTS = 512
+"""Chunks of a body that are taken apart in one go; a client that sends bytes one by one must not hold up the others."""
+
+
 class Incoming:
     """One connection's receiving side. *pause* and *resume* stop and start the transport; *send* answers 100s."""
 
@@ -116,7 +120,7 @@ class Incoming:
             raise self._broken
         parts: list[bytes] = []
         size = 0
-        while size < PART:
+        while size < PART and len(parts) < MOST_PARTS:
             try:
                 event = self._parser.next_event()
                 if isinstance(event, h11.Data):
@@ -137,6 +141,8 @@ class Incoming:
             if parts:
                 break
             await self._more()
+        if len(parts) == MOST_PARTS:
+            await asyncio.sleep(0)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _take(self) -> bytes:

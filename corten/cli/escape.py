@@ -6,6 +6,8 @@ _CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]}
 _CONTROL |= {code: f"\\u{code:04x}" for code in [0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]}
 """Line separators, and the marks that turn the direction of writing round."""
 _CONTROL |= {9: "\\t", 10: "\\n", 13: "\\r"}
+_JSON = {code: f"\\u{code:04x}" for code in _CONTROL if code >= 127}
+"""What JSON may hold as it is and a terminal obeys."""
 
 
 def visible(text: str) -> str:
@@ -24,6 +26,11 @@ def visible_values(value: object) -> object:
     if callable(value):
         return lambda *args: visible_values(value(*args))
     return value
+
+
+def visible_json(text: str) -> str:
+    """The JSON document ``text`` with the same meaning and without control characters."""
+    return text if text.isascii() and "\x7f" not in text else text.translate(_JSON)
 
 
 def visible_lines(text: str) -> str:

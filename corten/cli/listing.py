@@ -6,7 +6,7 @@ import json
 import sys
 
 from corten.cli import table
-from corten.cli.escape import visible, visible_values
+from corten.cli.escape import visible, visible_json, visible_values
 from corten.cli.failure import Failure
 
 TYPE_CHECKING = False
@@ -105,7 +105,7 @@ def json_line(row: Row) -> str:
     text = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
     for char, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(char, escaped)
-    return text
+    return visible_json(text)
 
 
 def labels(values: Mapping[str, str] | None) -> str:

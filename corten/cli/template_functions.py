@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from corten.cli.escape import visible_json
 from corten.cli.listing import json_line
 
 
@@ -61,7 +62,7 @@ def _float(value: float) -> str:
 def _json(value: Any) -> str:
     if isinstance(value, dict) and any(callable(item) for item in value.values()):
         return json_line(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda nothing: None)
+    return visible_json(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda nothing: None))
 
 
 def _split(text: str, separator: str) -> list[str]:

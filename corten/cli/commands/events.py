@@ -7,7 +7,7 @@ import time
 
 from corten.cli import listing, moment
 from corten.cli.command import Command
-from corten.cli.escape import visible
+from corten.cli.escape import visible, visible_json
 from corten.cli.failure import Failure
 from corten.cli.flags import Flag
 
@@ -43,7 +43,7 @@ def _formatter(template: str) -> Callable[[dict[str, Any]], str]:
     if not template:
         return _line
     if template == "json":
-        return lambda event: json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        return lambda event: visible_json(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
     from corten.cli.template import Template, TemplateError
 
     compiled = Template(template.replace("\\t", "\t").replace("\\n", "\n"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from corten.cli.command import Command
-from corten.cli.escape import visible_values
+from corten.cli.escape import visible_json, visible_values
 from corten.cli.failure import Failure, explain
 from corten.cli.flags import Flag
 from corten.client import query
@@ -31,8 +31,8 @@ _KINDS = {
 }
 
 
-_ESCAPED = {code: f"\\u{code:04x}" for code in [*b"<>&", *range(0x7F, 0xA0)]}
-"""What JSON may hold as it is, but Go's encoder (<, >, &) or a terminal (control characters) takes otherwise."""
+_ESCAPED = {code: f"\\u{code:04x}" for code in b"<>&"}
+"""As Go's encoder writes them."""
 
 
 def _look(app: App, options: Options, kind: str, name: str) -> Any:
@@ -103,7 +103,7 @@ def _document(found: list[Any], template: str) -> str:
         text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     else:
         text = json.dumps(found, ensure_ascii=False, indent=4)
-    return text.translate(_ESCAPED)
+    return visible_json(text.translate(_ESCAPED))
 
 
 def _templated(app: App, template: str, found: list[Any]) -> None:
