@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection
 from typing import Any, Protocol
 
 from corten.distribution.credential import Credential
+from corten.distribution.search import SearchResult
 from corten.engine.events import Subscription
 from corten.engine.grants import Grants
 from corten.engine.logs import LogOptions
@@ -31,6 +32,7 @@ from corten.model.stats import ContainerStats
 from corten.model.system import DiskUsage, SystemInfo, SystemVersion
 from corten.model.volume import Volume
 from corten.network.record import Member, NetworkRecord, NetworkRequest
+from corten.oci.manifest import Descriptor
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
@@ -221,6 +223,14 @@ class SystemBackend(Protocol):
     async def disk_usage(self, types: Collection[str] = ...) -> DiskUsage: ...
 
 
+class RegistriesBackend(Protocol):
+    async def login(self, credential: Credential) -> tuple[str, str]: ...
+    async def search(
+        self, term: str, limit: int, filters: dict[str, list[str]], credential: Credential
+    ) -> Sequence[SearchResult]: ...
+    async def inspect(self, name: str, credential: Credential) -> "tuple[Descriptor, Sequence[Platform]]": ...
+
+
 class Backend(Protocol):
     """The engine's facade."""
 
@@ -248,6 +258,8 @@ class Backend(Protocol):
     def logs(self) -> LogsBackend: ...
     @property
     def stats(self) -> StatsBackend: ...
+    @property
+    def registries(self) -> RegistriesBackend: ...
     @property
     def system(self) -> SystemBackend: ...
 

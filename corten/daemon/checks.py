@@ -4,6 +4,8 @@ import ipaddress
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from corten.distribution.config import RegistryConfig
+from corten.distribution.proxy import Proxies
 from corten.errors import InvalidArgument
 from corten.runtime.logdrivers import registry as logdrivers
 
@@ -21,12 +23,26 @@ def check(config: "Config") -> None:
     _check_runtimes(config)
     _check_numbers(config)
     _check_networks(config)
+    registry_config(config)
     try:
         logdrivers.validate(config.log_driver, config.log_options)
     except InvalidArgument as error:
         raise InvalidArgument(f"failed to set log opts: {error}") from error
     for host in config.hosts:
         check_host(host)
+
+
+def registry_config(config: "Config") -> RegistryConfig:
+    """The part that the client of registries gets. InvalidArgument when it is wrong."""
+    return RegistryConfig.make(
+        mirrors=config.registry_mirrors,
+        insecure=config.insecure_registries,
+        realms=config.registry_realms,
+        attempts=config.max_download_attempts,
+        proxies=Proxies.from_environment(
+            http_proxy=config.http_proxy, https_proxy=config.https_proxy, no_proxy=config.no_proxy
+        ),
+    )
 
 
 def _check_choices(config: "Config") -> None:

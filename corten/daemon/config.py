@@ -22,6 +22,7 @@ from corten.model.container import Ulimit
 DEFAULT_FILE = "/etc/corten/daemon.json"
 DEFAULT_SOCKET = "unix:///run/corten/corten.sock"
 MAX_FILE = 1024 * 1024
+PROXIES = frozenset(("http-proxy", "https-proxy", "no-proxy"))
 
 
 def _certificates() -> str:
@@ -101,6 +102,10 @@ class Config(Value, frozen=True):
     # registries
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
+    registry_realms: dict[str, str] = msgspec.field(default_factory=dict)
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
     max_concurrent_downloads: int = 3
     max_concurrent_uploads: int = 5
     max_download_attempts: int = 5
@@ -208,12 +213,24 @@ def _read_file(path: str, must_exist: bool) -> dict[str, Any]:
         raise errors.InvalidArgument(f"invalid JSON: {error}") from error
     if not isinstance(content, dict):
         raise errors.InvalidArgument("expected a JSON object")
-    unknown = sorted(content.keys() - BY_KEY.keys())
+    unknown = sorted((content.keys() - BY_KEY.keys() - {"proxies"}) | (content.keys() & PROXIES))
     if unknown:
         raise errors.InvalidArgument(
             f"the following directives don't match any configuration option: {', '.join(unknown)}"
         )
+    content.update(_proxies(content.pop("proxies", None)))
     return {key: value for key, raw in content.items() if (value := _file_value(key, raw)) is not None}
+
+
+def _proxies(section: Any) -> dict[str, Any]:
+    """The one section of the file: its keys are those of flags."""
+    if section is None:
+        return {}
+    if not isinstance(section, dict) or section.keys() - PROXIES:
+        raise errors.InvalidArgument(
+            f'invalid value for "proxies": expected an object with {", ".join(sorted(PROXIES))}'
+        )
+    return section
 
 
 def _file_value(key: str, raw: Any) -> Any:

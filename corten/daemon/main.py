@@ -18,6 +18,7 @@ from corten.api.audit.writer import AuditWriter
 from corten.api.backend import Backend
 from corten.api.server import create_app
 from corten.daemon import ownlog, systemd
+from corten.daemon.checks import registry_config
 from corten.daemon.config import HELP, Config
 from corten.daemon.listeners import Listeners
 from corten.daemon.pidfile import PidFile
@@ -197,6 +198,7 @@ def settings_of(config: Config) -> Settings:
         insecure_registries=config.insecure_registries,
         max_concurrent_uploads=config.max_concurrent_uploads,
         registry_mirrors=config.registry_mirrors,
+        registry=registry_config(config),
     )
 
 

@@ -19,6 +19,7 @@ from corten.distribution.session import Session
 from corten.distribution.translate import denied_push, not_found
 from corten.oci import digest as digests
 from corten.oci import manifest as manifests
+from corten.oci.base import MAX_DOCUMENT
 from corten.oci.manifest import Descriptor
 from corten.oci.reference import Reference
 
@@ -121,6 +122,21 @@ class Repository:
         if not 0 <= offset < max(descriptor.size, 1):
             raise ValueError(f"offset {offset} lies outside of {descriptor.size} bytes")
         return self._read(lambda session: self._open(session, descriptor, offset), descriptor.digest)
+
+    def document(self, descriptor: Descriptor) -> bytes:
+        """The whole of a small blob, such as a configuration, checked. DataLoss when it is not what it should be."""
+        if not 0 <= descriptor.size <= MAX_DOCUMENT:
+            raise errors.InvalidArgument(
+                f"{descriptor.digest} has {descriptor.size} bytes; {MAX_DOCUMENT} are accepted"
+            )
+        with self.blob(descriptor) as stream:
+            parts = []
+            while part := stream.read(MAX_DOCUMENT):
+                parts.append(part)
+        data = b"".join(parts)
+        if digests.of(data) != descriptor.digest:
+            raise errors.DataLoss(f"blob verification failed for digest {descriptor.digest}: the content has another")
+        return data
 
     def _open(self, session: Session, descriptor: Descriptor, offset: int) -> BlobStream:
         headers = {"Range": f"bytes={offset}-{descriptor.size - 1}"} if offset else {}

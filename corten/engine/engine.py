@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
 from corten.distribution.client import RegistryClient
-from corten.distribution.config import RegistryConfig
 from corten.engine.archive import Archives, Target
 from corten.engine.attachments import Attachments
 from corten.engine.commits import Commits
@@ -28,6 +27,7 @@ from corten.engine.logservice import LogPaths, LogService
 from corten.engine.networks import NetworkUseCases
 from corten.engine.paths import Paths
 from corten.engine.peer import Peer
+from corten.engine.registries import Registries
 from corten.engine.restore import Restore
 from corten.engine.rootview import RootViews
 from corten.engine.settings import Settings
@@ -65,6 +65,7 @@ RELOADABLE = (
     "insecure_registries",
     "registry_mirrors",
     "max_concurrent_uploads",
+    "registry",
 )
 """Settings that a running engine takes over."""
 
@@ -85,9 +86,10 @@ class Engine:
         self.events = Events()
         self.database = Database(self.paths.database)
         self.snapshots = Snapshots(f"{settings.data_root}/snapshots", self.database)
+        self.registry = RegistryClient(settings.registry)
+        self.registries = Registries(self.registry)
         self.images = Images(f"{settings.data_root}/content", self.database, self.snapshots, self._image_event)
-        self.registries = RegistryClient(_registry_config(settings))
-        self.images.connect(self.registries, settings)
+        self.images.connect(self.registry, settings)
         self.network_layer = Networks(self.database, settings.network)
         self.volume_layer = Volumes(settings.data_root, self.database, settings.exec_root)
         if fresh:
@@ -184,6 +186,7 @@ class Engine:
         self.network_layer.close()
         self.images.close()
         self.registries.close()
+        self.registry.close()
         self.snapshots.close()
         self.database.close()
 
@@ -201,7 +204,7 @@ class Engine:
         for name in RELOADABLE:
             setattr(self.settings, name, getattr(fresh, name))
         self._runtimes.clear()
-        self.registries.reconfigure(_registry_config(self.settings))
+        self.registry.reconfigure(fresh.registry)
 
     # runtimes
 
@@ -312,10 +315,3 @@ class Engine:
 
     def _image_event(self, action: str, actor_id: str, attributes: dict[str, str]) -> None:
         self.events.emit("image", action, actor_id, attributes)
-
-
-def _registry_config(settings: Settings) -> RegistryConfig:
-    return RegistryConfig.make(
-        mirrors=settings.registry_mirrors,
-        insecure=settings.insecure_registries,
-    )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from corten.distribution.config import RegistryConfig
 from corten.model.container import Ulimit
 from corten.network.config import NetworkConfig
 
@@ -39,3 +40,5 @@ class Settings:
     registry_mirrors: tuple[str, ...] = ()
     max_concurrent_uploads: int = 5
     """Of one push; 0 is no bound of the user's."""
+    registry: RegistryConfig = field(default_factory=RegistryConfig)
+    """The two above and what else the client of registries is told."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import corten
 from corten import errors
+from corten.distribution.config import RegistryConfig
 from corten.engine import programs
 from corten.engine.events import Events
 from corten.linux.host import Host
@@ -59,6 +60,7 @@ class SystemSettings(Protocol):
     cdi_spec_dirs: tuple[str, ...]
     insecure_registries: tuple[str, ...]
     registry_mirrors: tuple[str, ...]
+    registry: RegistryConfig
 
 
 class _Container(Protocol):
@@ -147,9 +149,9 @@ class System:
             cpus=host.cpus,
             memory_total=host.memory_total,
             data_root=settings.data_root,
-            http_proxy=_proxy("HTTP_PROXY"),
-            https_proxy=_proxy("HTTPS_PROXY"),
-            no_proxy=os.environ.get("NO_PROXY") or os.environ.get("no_proxy", ""),
+            http_proxy=_masked(settings.registry.proxies.http),
+            https_proxy=_masked(settings.registry.proxies.https),
+            no_proxy=settings.registry.proxies.no_proxy,
             labels=list(settings.labels),
             experimental=settings.experimental,
             version=corten.__version__,
@@ -266,9 +268,8 @@ def _counts(containers: Sequence[_Container]) -> ContainerCounts:
     )
 
 
-def _proxy(name: str) -> str:
-    """A proxy from the environment with its credentials masked."""
-    text = os.environ.get(name) or os.environ.get(name.lower(), "")
+def _masked(text: str) -> str:
+    """A proxy's URL without its credentials."""
     parts = urlsplit(text)
     if "@" not in parts.netloc:
         return text

@@ -8,6 +8,8 @@ import pytest
 
 from corten import errors
 from corten.api import systemshape
+from corten.distribution.config import RegistryConfig
+from corten.distribution.proxy import Proxies
 from corten.engine import programs
 from corten.engine.events import Events
 from corten.engine.settings import Settings
@@ -59,11 +61,11 @@ def run(work):
         return asyncio.run(work(pool))
 
 
-def test_info(monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://user:secret@proxy:3128")
+def test_info():
+    registry = RegistryConfig.make(proxies=Proxies(http="http://user:secret@proxy:3128"))
 
     async def work(pool):
-        return await make(pool, labels=("a=b",), insecure_registries=("r:5000", "10.0.0.0/8")).info()
+        return await make(pool, labels=("a=b",), registry=registry, insecure_registries=("r:5000", "10.0.0.0/8")).info()
 
     document = systemshape.info(run(work), (1, 56))
     counts = [document[f"Containers{state}"] for state in ("", "Running", "Paused", "Stopped")]

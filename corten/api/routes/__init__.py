@@ -7,6 +7,7 @@ from corten.api.routes import (
     images,
     networks,
     push,
+    registries,
     stats,
     streams,
     system,
@@ -18,5 +19,6 @@ from corten.api.routing import Route
 
 def all_routes() -> list[Route]:
     """Every route. Within a group the order matters where one pattern covers another."""
-    groups = (containers, streams, files, stats, commit, images, push, networks, volumes, system, unsupported)
+    doors = (containers, streams, files, stats, commit, images, push, registries, networks, volumes, system)
+    groups = (*doors, unsupported)
     return [route for group in groups for route in group.ROUTES]

@@ -40,7 +40,6 @@ async def nothing_cached(call: Call) -> Response:
 
 
 _checkpoints = _not_built("checkpoints are not supported: they need CRIU, which Corten does not drive")
-_registry = _not_built("talking to registries is not built yet; bring images in with load or import")
 _build = _not_built("building images is not built yet; bring images in with load or import")
 _swarm = _not_built("swarm mode is not supported")
 _plugins = _not_built("managed plugins are not supported")
@@ -48,9 +47,6 @@ _plugins = _not_built("managed plugins are not supported")
 ROUTES = [
     Route("GET", "/containers/{id}/checkpoints", _checkpoints),
     Route("POST", "/containers/{id}/checkpoints", _checkpoints),
-    Route("POST", "/auth", _registry),
-    Route("GET", "/distribution/{name}/json", _registry),
-    Route("GET", "/images/search", _registry),
     Route("POST", "/build", _build),
     Route("POST", "/build/cancel", _build),
     Route("POST", "/build/prune", nothing_cached),
