@@ -10,7 +10,6 @@ import os
 import posixpath
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from corten import errors
@@ -20,6 +19,7 @@ from corten.engine.rootview import RootViews
 from corten.engine.treetar import TreeTar
 from corten.engine.treewrite import TreeWriter
 from corten.linux import path
+from corten.linux.pool import Pool
 from corten.model.archive import PathStat
 from corten.model.record import Record
 from corten.runtime import user
@@ -58,7 +58,7 @@ class Archives:
         self._views = views
         self._get = get
         self._emit = emit
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="archive")
+        self._pool = Pool(threads, "archive")
 
     async def stat(self, reference: str, name: str) -> PathStat:
         """What the HEAD request answers. NotFound, InvalidArgument."""

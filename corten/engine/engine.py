@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
 from corten.distribution.client import RegistryClient
@@ -38,6 +37,7 @@ from corten.engine.views import Views
 from corten.engine.volumes import ImageMounts, VolumeUseCases
 from corten.linux import host as hosts
 from corten.linux.migration import Migrations
+from corten.linux.pool import Pool
 from corten.model.image import ContainerUse
 from corten.model.record import Record
 from corten.network.networks import Networks
@@ -80,8 +80,8 @@ class Engine:
         self.paths.check_records()
         fresh = not os.path.exists(self.paths.database)
         self.host = hosts.detect()
-        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="engine")
-        self.background = ThreadPoolExecutor(4, thread_name_prefix="background")
+        self.pool = Pool(THREADS, "engine")
+        self.background = Pool(4, "background")
         self._runtimes: dict[str, OCIRuntime] = {}
         self.events = Events()
         self.database = Database(self.paths.database)

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
 from corten.engine.archive import Target
 from corten.engine.download import Download
 from corten.engine.rootview import RootViews
 from corten.engine.treetar import TreeTar
+from corten.linux.pool import Pool
 from corten.wire import tarwrite
 
 
@@ -21,7 +21,7 @@ class Exports:
         self._views = views
         self._get = get
         self._emit = emit
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="export")
+        self._pool = Pool(threads, "export")
 
     async def export(self, reference: str) -> Download:
         """The archive; members are named "bin/sh". Conflict for a container on its way out."""

@@ -34,7 +34,6 @@ import asyncio
 import builtins
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from corten import errors
@@ -46,6 +45,7 @@ from corten.engine.imagescan import StoredImage
 from corten.engine.imagestore import Emit, ImageStore
 from corten.engine.pushes import Pushes
 from corten.engine.settings import Settings
+from corten.linux.pool import Pool
 from corten.model.image import (
     AttestationStatement,
     CommitRequest,
@@ -79,8 +79,8 @@ class Images:
         self._store = ImageStore(root, database, snapshots, emit)
         self.registries: RegistryClient | None = None
         self._pushes: Pushes | None = None
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="images")
-        self._streams = ThreadPoolExecutor(max(8, 2 * (os.cpu_count() or 1)), thread_name_prefix="image-stream")
+        self._pool = Pool(4, "images")
+        self._streams = Pool(max(8, 2 * (os.cpu_count() or 1)), "image-stream")
 
     @property
     def users(self) -> Callable[[str], list[ContainerUse]]:

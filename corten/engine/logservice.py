@@ -8,13 +8,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 from corten import errors
 from corten.engine.events import Events, Subscription
 from corten.engine.logs import LoggedContainer, Logs
 from corten.engine.logwatch import Monitor, Watch
+from corten.linux.pool import Pool
 from corten.runtime.logdrivers import registry
 from corten.runtime.logdrivers.options import Storage
 from corten.runtime.logdrivers.registry import LogPlan
@@ -59,8 +60,8 @@ class LogService:
         self._paths_of = paths_of
         self._tasks: list[asyncio.Task[None]] = []
         self._shipping: dict[str, asyncio.Task[None]] = {}
-        self._rotation_pool: Executor = ThreadPoolExecutor(1, "log-rotation")
-        self._shipping_pool: Executor = ThreadPoolExecutor(SHIPPING_THREADS, "log-shipping")
+        self._rotation_pool: Executor = Pool(1, "log-rotation")
+        self._shipping_pool: Executor = Pool(SHIPPING_THREADS, "log-shipping")
         self._failing: set[str] = set()
 
     async def start(self) -> None:

@@ -1,19 +1,25 @@
 """Network namespaces that live as bind mounts, as ip-netns(8) does it: made, entered, removed.
 
-Entering happens in a thread of its own that ends afterwards: a thread that is left in a foreign namespace would be a
-trap for whoever uses it next.
+Entering moves the calling thread alone, and it comes back before anything else runs in it. A thread of its own for each
+visit would do, too, until the host gives no more threads; then nothing that was entered could be taken down again.
 """
 
 import ctypes
 import errno
+import logging
 import os
-import threading
+import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from corten import errors
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+RETURN_PAUSE = 0.01
+"""Seconds between two attempts to come back; the kernel refuses only while it has no memory."""
+
 CLONE_NEWNET = 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
 
@@ -42,7 +48,7 @@ def create(path: str, setup: Callable[[int], T]) -> T:
         finally:
             os.close(fd)
 
-    return _in_thread(work)
+    return _elsewhere(work)
 
 
 def enter(path: str, work: Callable[[], T]) -> T:
@@ -56,7 +62,7 @@ def enter(path: str, work: Callable[[], T]) -> T:
             os.close(fd)
         return work()
 
-    return _in_thread(inside)
+    return _elsewhere(inside)
 
 
 def remove(path: str) -> None:
@@ -80,22 +86,17 @@ def is_bound(path: str) -> bool:
     return here.st_dev == proc.st_dev
 
 
-def _in_thread(work: Callable[[], T]) -> T:
-    box: list[Any] = []
-
-    def run() -> None:
-        try:
-            box.append((work(), None))
-        except BaseException as error:  # noqa: BLE001 - carried to the caller
-            box.append((None, error))
-
-    thread = threading.Thread(target=run, name="netns")
-    thread.start()
-    thread.join()
-    value, error = box[0]
-    if error is not None:
-        raise error
-    return value  # type: ignore[no-any-return]
+def _elsewhere(work: Callable[[], T]) -> T:
+    """Run *work*, which may leave this thread's namespace, and come back."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return work()
+    finally:
+        # a thread left in a foreign namespace is a trap for whoever uses it next: there is nothing else that it may do
+        while _libc.setns(home, CLONE_NEWNET):
+            log.error("coming back from a network namespace: %s", os.strerror(ctypes.get_errno()))
+            time.sleep(RETURN_PAUSE)
+        os.close(home)
 
 
 def _check(result: int, what: str) -> None:

@@ -7,6 +7,7 @@ released only after its device is gone, since the kernel answers for it until th
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from corten import errors
@@ -14,6 +15,9 @@ from corten.linux import link
 from corten.linux.netlink import Batch, Socket
 
 log = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds until a deletion is tried again for which there was no descriptor or no memory."""
 
 
 class Reaper:
@@ -41,13 +45,23 @@ class Reaper:
             thread.join()
 
     def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            device, after = item
+            while not _deleted(device):
+                time.sleep(PAUSE)
+            after()
+
+
+def _deleted(device: str) -> bool:
+    """False where the host lacked something just now."""
+    batch = Batch()
+    link.add_delete_link(batch, device)
+    try:
         with Socket() as socket:
-            while (item := self._queue.get()) is not None:
-                device, after = item
-                batch = Batch()
-                link.add_delete_link(batch, device)
-                try:
-                    socket.run(batch)
-                except errors.System as error:
-                    log.error("network: %s", error)
-                after()
+            socket.run(batch)
+    except errors.System as error:
+        log.error("network: %s", error)
+    except OSError as error:
+        log.warning("network: deleting %s: %s, trying again", device, error.strerror)
+        return False
+    return True

@@ -92,6 +92,8 @@ class Monitor:
                 )  # fmt: skip
             except FileNotFoundError as error:
                 raise errors.StartFailed(f"conmon is not installed at {conmon}", 128) from error
+            except OSError as error:
+                raise errors.StartFailed(f"{conmon} cannot be run: {(error.strerror or '').lower()}", 128) from error
             os.close(write_end)
             write_end = -1
             try:
@@ -99,6 +101,7 @@ class Monitor:
                 pid, message = _read_sync(read_end)
                 if pid <= 0:
                     _reap(process)
+                    message = message or f"conmon ended with code {process.returncode} before it had made the container"
                     raise errors.StartFailed(plain_message(message.encode()), 128)
                 monitor = cls._open(container_id, run_dir, process.pid, pid)
             except BaseException:
@@ -275,7 +278,7 @@ def _read_sync(fd: int) -> tuple[int, str]:
     try:
         message: dict[str, Any] = json.loads(data)
     except ValueError:
-        return -1, f"conmon ended without an answer: {data[:200]!r}"
+        return -1, f"conmon answered {data[:200]!r}" if data else ""
     return int(message.get("data", message.get("pid", -1))), str(message.get("message", ""))
 
 

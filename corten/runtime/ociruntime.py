@@ -45,6 +45,8 @@ class OCIRuntime:
             )
         except FileNotFoundError as error:
             raise errors.StartFailed(f"the OCI runtime {self.path} is not installed", 128) from error
+        except OSError as error:
+            raise errors.System(f"{self.path} cannot be run: {(error.strerror or '').lower()}") from error
         except subprocess.TimeoutExpired as error:
             raise errors.System(f"{self.name} {words[0]} did not end within {CALL_TIMEOUT:.0f} s") from error
         if check and done.returncode != 0:

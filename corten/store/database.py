@@ -30,6 +30,9 @@ Job = Callable[[sqlite3.Connection], Any]
 
 log = logging.getLogger("corten.store")
 
+PAGE_SIZE = 4096
+"""SQLite's own default."""
+
 
 class Database:
     """A SQLite database with group commit.
@@ -39,6 +42,8 @@ class Database:
     """
 
     MAX_BATCH = 256
+    FREE_PAGES = 128
+    """Pages of the database that are kept for later; doubled when they have been used up."""
     LOG_SPACE = 8 << 20
     """Bytes of the log that are allocated in advance; SQLite writes it anew from the start at about 4 MiB."""
 
@@ -60,6 +65,7 @@ class Database:
             "CREATE TABLE IF NOT EXISTS schema_version (component TEXT PRIMARY KEY, version INTEGER NOT NULL)"
         )
         self._keep_room(f"{path}-wal")
+        self._keep_pages()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
         self._thread.start()
@@ -101,13 +107,33 @@ class Database:
         except OSError as error:
             log.warning("no room could be kept for the log of %s: %s", self.path, error)
 
+    def _keep_pages(self) -> None:
+        """Have free pages inside the database: where what the log holds finds no room, the log grows for ever."""
+        connection = self._connection
+        if connection.execute("PRAGMA freelist_count").fetchone()[0] >= self.FREE_PAGES:
+            return
+        try:  # a page must have been in use and on disk to be free afterwards
+            connection.execute("CREATE TABLE room AS SELECT zeroblob(?)", (2 * self.FREE_PAGES * PAGE_SIZE,))
+            connection.execute("PRAGMA wal_checkpoint(FULL)")
+        except sqlite3.Error as error:
+            log.warning("no room could be kept inside %s: %s", self.path, error)
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("DROP TABLE IF EXISTS room")
+
     def migrate(self, component: str, scripts: Iterable[str]) -> None:
-        """Run the scripts of *component* that this file has not seen yet, in order, in one transaction."""
+        """Run the scripts of *component* that this file has not seen yet, in order, in one transaction.
+
+        With nothing to run nothing is written: a daemon must be able to start on a full disk.
+        """
+        known = self.reader().execute("SELECT version FROM schema_version WHERE component=?", (component,)).fetchone()
+        scripts = list(scripts)
+        if known is not None and known[0] >= len(scripts):
+            return
 
         def job(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT version FROM schema_version WHERE component=?", (component,)).fetchone()
             version = row[0] if row else 0
-            pending = list(scripts)[version:]
+            pending = scripts[version:]
             for script in pending:
                 for statement in script.split(";"):
                     if statement.strip():

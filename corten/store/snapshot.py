@@ -299,6 +299,10 @@ class Snapshots:
         try:
             mount.mount_overlay(target, lowers, upper, work, readonly=readonly)
         except OSError as error:
+            if os.statvfs(upper).f_flag & os.ST_RDONLY:  # overlayfs calls that an invalid argument
+                raise errors.System(
+                    f"cannot mount the file system of container {key}: read-only file system"
+                ) from error
             raise errors.System(f"cannot mount the file system of container {key}: {error}") from error
 
     def mount_layers(self, chain_id: str, target: str) -> None:

@@ -1,12 +1,14 @@
 """Where trees go that nobody needs any more: out of the way at once, deleted by a thread in the background."""
 
+import contextlib
 import logging
 import os
-import tempfile
-from concurrent.futures import Future, ThreadPoolExecutor
+import secrets
+from concurrent.futures import Future
 
 from corten import errors
 from corten.linux import tree
+from corten.linux.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -16,30 +18,27 @@ class Trash:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._reaper = ThreadPoolExecutor(1, thread_name_prefix="snapshot-reaper")
+        self._reaper = Pool(1, "snapshot-reaper")
         self._reaping: Future[None] | None = None
         os.makedirs(directory, mode=0o700, exist_ok=True)
 
     def throw(self, path: str) -> None:
-        """Move *path* in here; one that is missing is no error. What cannot be deleted stays for ``empty``."""
-        bin_path = tempfile.mkdtemp(dir=self._directory)
+        """Move *path* in here; one that is missing is no error. Takes no inode, since there may be none left.
+
+        What cannot be deleted is tried again with whatever is thrown next, and at the next start.
+        """
         try:
-            os.rename(path, os.path.join(bin_path, "x"))
+            os.rename(path, os.path.join(self._directory, secrets.token_hex(8)))
         except FileNotFoundError:
-            os.rmdir(bin_path)
             return
         except OSError as error:
-            os.rmdir(bin_path)
-            raise errors.System(f"cannot remove {path}: {error}") from error
-        try:
-            self._reaping = self._reaper.submit(_remove_tree, bin_path)
-        except RuntimeError:
-            return  # closed: the next start empties the trash
+            raise errors.System(f"cannot remove {path}: {(error.strerror or '').lower()}") from error
+        with contextlib.suppress(RuntimeError):  # closed: the next start empties the trash
+            self.empty()
 
     def empty(self) -> None:
-        """Delete what is here, in the background: at start."""
-        left = os.listdir(self._directory)  # now: what is thrown later must not vanish between its two steps
-        self._reaping = self._reaper.submit(self._empty, left)
+        """Delete what is here, in the background."""
+        self._reaping = self._reaper.submit(self._empty)
 
     def drain(self) -> None:
         """Wait until the background removal has caught up."""
@@ -50,8 +49,8 @@ class Trash:
         """Stop the background removal; what is left goes at the next start."""
         self._reaper.shutdown(wait=True, cancel_futures=True)
 
-    def _empty(self, names: list[str]) -> None:
-        for name in names:
+    def _empty(self) -> None:
+        for name in os.listdir(self._directory):
             _remove_tree(os.path.join(self._directory, name))
 
 
