@@ -44,18 +44,16 @@ def daemon(disk: Disk) -> Iterator[Daemon]:
     made = disk.daemon
     os.mkdir(made.exec_root)
     mount.mount("tmpfs", made.exec_root, "tmpfs", data="size=2m,nr_inodes=400")
-    own = {made.data_root, made.exec_root}
+    made.own_mounts = {made.data_root, made.exec_root}
     made.clean = lambda: None  # the disk goes first
     try:
         yield made.start()
     finally:
         disk.free()
         leaks = made.close()
-        for line in sorted(own, reverse=True):
-            if os.path.ismount(line):
-                mount.umount(line)
+        mount.umount_if_mounted(made.exec_root)
+        disk.close()
         Daemon.clean(made)
-    assert set(leaks.pop("mounts", [])) <= own
     assert not leaks
 
 
