@@ -44,7 +44,9 @@ def make(
         os.makedirs(directory, mode=0o710)
         undo.callback(shutil.rmtree, directory, True)
         faultpoint.reach("create.directory")
-        shelf.write(record, after=[*volumes.unwritten(record.id), prepared])
+        unrecorded = volumes.unrecorded(record.id)
+        shelf.write(record, volumes.recording(unrecorded), prepared)
+        volumes.recorded(unrecorded)
         undo.pop_all()
     faultpoint.reach("create.recorded")
     return record
@@ -52,7 +54,7 @@ def make(
 
 def unmake(launcher: Launcher, shelf: Shelf, images: Images, record: Record, volumes: bool) -> None:
     """Delete the container, with *volumes* its anonymous volumes too, in one transaction; then what it had on disk."""
-    shelf.erase(record.id, doom(launcher.volumes.anonymous(record)) if volumes else None)
+    shelf.erase(record.id, *([doom(launcher.volumes.anonymous(record))] if volumes else []))
     faultpoint.reach("remove.erased")
     launcher.volumes.unplan(record.id, record, volumes)
     faultpoint.reach("remove.volumes")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import msgspec
@@ -13,7 +13,7 @@ from corten import errors
 from corten.engine.container import Container
 from corten.model.record import Record
 from corten.store import quarantine
-from corten.store.database import Database
+from corten.store.database import Database, Job
 
 SCHEMA = ["CREATE TABLE containers (id TEXT PRIMARY KEY, data BLOB NOT NULL)"]
 
@@ -88,9 +88,16 @@ class Shelf:
         if self._names.get(container.name) == container.id:
             del self._names[container.name]
 
-    def write(self, record: Record, after: "Iterable[Future[None]]" = ()) -> None:
-        """Put a record on disk and return when it is there. It is not when a job of *after* fails. Any thread."""
-        self._database.write(_saving(record), after=after)
+    def write(self, record: Record, *also: Job) -> None:
+        """Put a record on disk, together with what the jobs *also* do, and return when it is there. Any thread."""
+        saving = _saving(record)
+
+        def job(db: sqlite3.Connection) -> None:
+            for each in also:
+                each(db)
+            saving(db)
+
+        self._database.write(job)
 
     async def commit(self, container: Container) -> None:
         """Put the record on disk and return when it is there; in order with ``save``, so nothing newer is undone."""
@@ -108,13 +115,13 @@ class Shelf:
         with contextlib.suppress(errors.System):
             await asyncio.wrap_future(self._database.submit(lambda _: None))
 
-    def erase(self, container_id: str, also: Callable[[sqlite3.Connection], None] | None) -> None:
-        """Delete the record, together with what the job *also* does, and return when that is on disk. Any thread."""
+    def erase(self, container_id: str, *also: Job) -> None:
+        """Delete the record, together with what the jobs *also* do, and return when that is on disk. Any thread."""
 
         def job(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM containers WHERE id=?", (container_id,))
-            if also is not None:
-                also(db)
+            for each in also:
+                each(db)
 
         self._database.write(job)
 

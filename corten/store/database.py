@@ -8,8 +8,7 @@ not fifty. A job that raises is rolled back alone (each runs in a savepoint). WA
 The blocks of the log (WAL) are taken from the file system beforehand: on a full disk it must still be possible to
 record an exit and to remove the container that fills it. While the database is closed a file beside it keeps the room.
 
-``defer(job)`` queues a job and does not wait; it is durable with the next commit. Order between jobs is kept. A job
-that is queued ``after`` another one's future fails with it, so what stands on a record is never there without it.
+``defer(job)`` queues a job and does not wait; it is durable with the next commit. Order between jobs is kept.
 """
 
 import contextlib
@@ -144,34 +143,21 @@ class Database:
 
         self.write(job)
 
-    def write(self, job: Callable[[sqlite3.Connection], T], *, after: "Iterable[Future[Any]]" = ()) -> T:
+    def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run *job* in a transaction and return its result once that is durable. Blocks the calling thread."""
-        return self.submit(job, after=after).result()
+        return self.submit(job).result()
 
-    def submit(self, job: Callable[[sqlite3.Connection], T], *, after: "Iterable[Future[Any]]" = ()) -> "Future[T]":
-        """As ``write``, but returns a future (await it with ``asyncio.wrap_future``).
-
-        *after* are futures of jobs that were submitted before; *job* is not run when one of them has failed.
-        """
+    def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """As ``write``, but returns a future (await it with ``asyncio.wrap_future``)."""
         if self._closed:
             raise errors.Unavailable("the state database is closed")
         future: Future[T] = Future()
-        earlier = tuple(after)
-
-        def dependent(connection: sqlite3.Connection) -> T:
-            for each in earlier:  # failures are known at once, results with the commit
-                if each.done() and (error := each.exception()) is not None:
-                    raise error
-            return job(connection)
-
-        self._jobs.put((dependent if earlier else job, future))
+        self._jobs.put((job, future))
         return future
 
-    def defer(self, job: Job) -> "Future[Any]":
-        """Queue *job* without waiting for it; a failure is logged. The future is for ``after``."""
-        future = self.submit(job)
-        future.add_done_callback(_log_failure)
-        return future
+    def defer(self, job: Job) -> None:
+        """Queue *job* without waiting for it; a failure is logged."""
+        self.submit(job).add_done_callback(_log_failure)
 
     def reader(self) -> sqlite3.Connection:
         """This thread's own read connection; sees every committed write."""

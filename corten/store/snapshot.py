@@ -22,7 +22,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 
 import msgspec
 
@@ -32,7 +31,7 @@ from corten.oci import digest as digests
 from corten.store import changes as layer_changes
 from corten.store import quarantine
 from corten.store.baselayer import make_base
-from corten.store.database import Database
+from corten.store.database import Database, Job
 from corten.store.trash import Trash
 from corten.store.treesize import tree_size
 from corten.store.treesum import TreeSum
@@ -266,11 +265,11 @@ class Snapshots:
         )
         self._active[key] = chain_id
 
-    def prepare(self, key: str, chain_id: str) -> "Future[None]":
+    def prepare(self, key: str, chain_id: str) -> Job:
         """Make the directories of container *key* above *chain_id* ("" for an empty image). No mount.
 
-        The record becomes durable with the next commit to the database: write the container's ``after`` the future that
-        this returns. ``NotFound`` when the chain is not unpacked, ``AlreadyExists`` when the key is taken.
+        Returns the job that records it, for the transaction that records the container. ``NotFound`` when the chain is
+        not unpacked, ``AlreadyExists`` when the key is taken.
         """
         with self._lock:
             lowers = self._container_dirs(chain_id)
@@ -280,14 +279,12 @@ class Snapshots:
         try:
             self._make_directories(key, lowers)
             faultpoint.reach("snapshot.made")
-            return self._database.defer(
-                lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id))
-            )
         except BaseException:
             del self._active[key]
             if os.path.isdir(os.path.join(self._active_dir, key)):
                 self._trash.throw(os.path.join(self._active_dir, key))
             raise
+        return lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id))
 
     def mount(self, key: str, target: str, readonly: bool = False) -> None:
         """Mount the container's file system on the directory *target*."""

@@ -104,18 +104,19 @@ class LocalDriver:
             return False
         return True
 
-    def create(self, name: str, *, sync: bool = False) -> None:
-        """Make the directories; those that exist are kept as they are. With *sync* they are on disk afterwards."""
-        home = os.path.join(self.directory, name)
-        os.makedirs(home, mode=0o701, exist_ok=True)
+    def create(self, name: str) -> None:
+        """Make the directories; those that exist are kept as they are."""
+        os.makedirs(os.path.join(self.directory, name), mode=0o701, exist_ok=True)
         try:
             os.mkdir(self.mountpoint(name), 0o755)
         except FileExistsError:
             return
         os.chmod(self.mountpoint(name), 0o755)  # whatever the umask
-        if sync:
-            for directory in (self.mountpoint(name), home, self.directory):
-                durable.sync_directory(directory)
+
+    def sync(self, name: str) -> None:
+        """Bring the directories to the disk."""
+        for directory in (self.mountpoint(name), os.path.join(self.directory, name), self.directory):
+            durable.sync_directory(directory)
 
     def remove(self, name: str) -> None:
         """Delete the data. A crash in between leaves only a directory that the next start clears away."""

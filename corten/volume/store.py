@@ -7,8 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from corten import errors, faultpoint
@@ -21,7 +20,7 @@ from corten.store.database import Database
 from corten.volume import plan, realise
 from corten.volume.filters import boolean, check, has_labels, matches
 from corten.volume.local import LocalDriver, check_name, check_options
-from corten.volume.table import VolumeTable
+from corten.volume.table import Job, VolumeTable
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class Volumes:
         self._planned: dict[str, set[str]] = {}
         # volumes of containers that are being made, by container id: nobody may remove them before the record is there
         self._locks: dict[str, threading.RLock] = {}
-        self._unwritten: dict[str, list[Future[None]]] = {}  # records on their way to the disk, by container id
+        self._unrecorded: dict[str, Volume] = {}  # made, but not on disk yet
         self._doomed: set[str] = set()  # they were to go with containers that a former daemon removed
         self._load()
 
@@ -78,7 +77,8 @@ class Volumes:
             elif name not in self._volumes and name not in unreadable and not self.driver.drop_empty(name):
                 # data without a record: keep it, it may be all that somebody has left
                 log.warning("volume %s was not recorded; taken up again", name)
-                self._record(self._volume(name, time.time_ns(), None, None)).result()
+                self._volumes[name] = self._volume(name, time.time_ns(), None, None)
+                self._table.put(self._volumes[name])
         self._doomed = doomed & self._volumes.keys()
         self._table.spare(doomed - self._volumes.keys())
 
@@ -106,8 +106,8 @@ class Volumes:
         """Make a volume; returns it and whether it is new. An existing one of that name and driver is returned as is.
 
         Without a name it gets 64 hex digits and the anonymous label. For a *holder*, the id of a container that is
-        being made, the record is written with the next transaction and so before the container's, and the volume
-        cannot be removed until ``unplan`` or ``realise``. Raises InvalidArgument, NotFound (driver).
+        being made, the record is written with the container's (``unrecorded``), and the volume cannot be removed until
+        ``unplan`` or ``realise``. Raises InvalidArgument, NotFound (driver).
         """
         if not name:
             name = secrets.token_hex(32)
@@ -119,45 +119,61 @@ class Volumes:
             check_options(options or {})
         except errors.CortenError as error:
             raise type(error)(f"create {name}: {error}") from error
-        with self._lock:
-            self.hold(name, holder)
-            existing = self._volumes.get(name)
-            if existing is not None:
-                return existing, False
         # a removal of the same name deletes the data after the record: what is made anew must not be what it deletes
-        with self._locked(name), self._lock:
-            existing = self._volumes.get(name)
-            if existing is not None:
-                return existing, False
-            volume = self._volume(name, time.time_ns(), labels, options)
-            try:
-                self.driver.create(name, sync=not holder)
-                faultpoint.reach("volume.made")
-            except BaseException:
-                self.driver.drop_empty(name)
-                raise
-            written = self._record(volume)
-            if holder:
-                self._unwritten.setdefault(holder, []).append(written)
-            else:
-                written.result()
-                faultpoint.reach("volume.recorded")
-        self.emit("create", name, {"driver": volume.driver})
-        return volume, True
+        with self._locked(name):
+            with self._lock:
+                self.hold(name, holder)
+                found = self._volumes.get(name)
+                volume = found or self._make(self._volume(name, time.time_ns(), labels, options))
+            if not holder:
+                self._settle(volume)
+        if found is None:
+            self.emit("create", name, {"driver": volume.driver})
+        return volume, found is None
 
-    def _record(self, volume: Volume) -> "Future[None]":
-        self._volumes[volume.name] = volume
-        written = self._table.put(volume)
-        written.add_done_callback(lambda future: self._unrecorded(volume, future))
-        return written
-
-    def _unrecorded(self, volume: Volume, written: "Future[None]") -> None:
-        """What could not be recorded is not there."""
-        error = written.exception()
-        if error is not None and self._volumes.get(volume.name) is volume:
-            log.error("the record of volume %s was not written: %s", volume.name, error)
-            del self._volumes[volume.name]
+    def _make(self, volume: Volume) -> Volume:
+        try:
+            self.driver.create(volume.name)
+            faultpoint.reach("volume.made")
+        except BaseException:
             self.driver.drop_empty(volume.name)
+            raise
+        self._volumes[volume.name] = self._unrecorded[volume.name] = volume
+        return volume
+
+    def _settle(self, volume: Volume) -> None:
+        """Until the volume is on disk, made by whoever. The caller holds its lock."""
+        if volume.name not in self._unrecorded:
+            return
+        try:
+            self.driver.sync(volume.name)
+            self._table.put(volume)
+        except BaseException:
+            self._drop_unrecorded([volume.name])
+            raise
+        self._unrecorded.pop(volume.name, None)
+        faultpoint.reach("volume.recorded")
+
+    def unrecorded(self, holder: str) -> Names:
+        """The volumes of a container that is being made whose records are to be written with the container's."""
+        with self._lock:
+            return [name for name in self._planned.get(holder, ()) if name in self._unrecorded]
+
+    def recording(self, names: Names) -> Job:
+        """The job for the container's transaction; call ``recorded`` when that is durable."""
+        return self._table.putting([self._volumes[name] for name in names])
+
+    def recorded(self, names: Names) -> None:
+        for name in names:
+            self._unrecorded.pop(name, None)
+
+    def _drop_unrecorded(self, names: Iterable[str]) -> None:
+        """What could not be recorded is not there, unless somebody else counts on it, who will record it."""
+        with self._lock:
+            for name in names:
+                if name in self._unrecorded and not any(name in held for held in self._planned.values()):
+                    del self._unrecorded[name], self._volumes[name]
+                    self.driver.drop_empty(name)
 
     def get(self, name: str) -> Volume:
         """The volume, or NotFound with Docker's text."""
@@ -198,6 +214,7 @@ class Volumes:
                 del self._volumes[name]
             try:
                 self._table.forget(name)
+                self._unrecorded.pop(name, None)
             except BaseException:
                 self._volumes[name] = volume
                 raise
@@ -252,14 +269,11 @@ class Volumes:
             with self._lock:
                 self._planned.setdefault(holder, set()).add(name)
 
-    def unwritten(self, holder: str) -> "Sequence[Future[None]]":
-        """The records that the container's own stands on and that are on their way to the disk."""
-        return self._unwritten.pop(holder, [])
-
     def drop_holds(self, holder: str) -> None:
         """Undo ``hold`` for everything that *holder* held."""
         with self._lock:
-            self._planned.pop(holder, None)
+            names = self._planned.pop(holder, set())
+        self._drop_unrecorded(names)
 
     # what running containers hold
 
@@ -323,13 +337,13 @@ class Volumes:
     def unplan(self, container_id: str, record: Record, remove_anonymous: bool) -> Names:
         """At remove, or when a create fails after ``plan``: delete the anonymous volumes that nobody else names, if
         wanted. Returns the deleted names."""
-        self._unwritten.pop(container_id, None)
         names = set(self.anonymous(record))
-        for name in self._planned.pop(container_id, set()):
-            volume = self._volumes.get(name)
-            if volume is not None and volume.anonymous and not record.mounts:
-                names.add(name)
-        return self._remove_all(names, container_id) if remove_anonymous else []
+        if not record.mounts:
+            held = [self._volumes.get(name) for name in self._planned.get(container_id, ())]
+            names |= {volume.name for volume in held if volume is not None and volume.anonymous}
+        removed = self._remove_all(names, container_id) if remove_anonymous else []
+        self.drop_holds(container_id)
+        return removed
 
     @staticmethod
     def anonymous(record: Record) -> Names:

@@ -6,7 +6,6 @@ afterwards. Where the daemon ends in between, the next one finds the note and no
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 
 import msgspec
 
@@ -53,16 +52,20 @@ class VolumeTable:
         """Names whose removal was begun and not ended."""
         return {name for (name,) in self._database.reader().execute("SELECT name FROM volume_removals")}
 
-    def put(self, volume: Volume) -> "Future[None]":
-        """Write the record; durable when the future is done."""
-        row = (volume.name, volume.created, _encoded(volume.labels), _encoded(volume.options))
+    def put(self, volume: Volume) -> None:
+        """Write the record; returns when it is durable."""
+        self._database.write(self.putting([volume]))
+
+    def putting(self, volumes: Iterable[Volume]) -> Job:
+        """A job that writes records, for the transaction of the container that is made with them."""
+        rows = [(each.name, each.created, _encoded(each.labels), _encoded(each.options)) for each in volumes]
+        for name in self.unreadable().intersection(row[0] for row in rows):
+            self._quarantine.discard(quarantine.VOLUME, name)
 
         def job(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?)", row)
+            connection.executemany("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?)", rows)
 
-        if volume.name in self.unreadable():
-            self._quarantine.discard(quarantine.VOLUME, volume.name)
-        return self._database.submit(job)
+        return job
 
     def forget(self, name: str) -> None:
         """Take the record away and note the name; returns when that is durable."""

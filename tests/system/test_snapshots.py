@@ -210,8 +210,8 @@ def test_collect_keeps_what_containers_stand_on(home):
 
 def test_after_a_crash_only_what_the_database_knows_is_left(home):
     low = home.layer(member("a", b"1"))
-    home.snapshots.prepare("kept", low)
-    home.snapshots.prepare("orphan", low)
+    home.database.write(home.snapshots.prepare("kept", low))
+    home.database.write(home.snapshots.prepare("orphan", low))
     home.snapshots.new_layer_dir()
     os.makedirs(home.path / "snapshots/active/unknown/fs")
     os.makedirs(home.path / "snapshots/layers" / ("f" * 64))

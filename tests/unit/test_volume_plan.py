@@ -208,6 +208,7 @@ def test_unplan_removes_only_unused_anonymous(volumes):
     points = plan(volumes, image=["/a", "/b"], binds=["named:/n"])
     volumes.users = lambda name: ["c1", "c2"] if name == points["/b"].name else ["c1"]
     record = Record(id="c1", name="c1", created=1, mounts=list(points.values()))
+    volumes.recorded(volumes.unrecorded("c1"))
     assert volumes.unplan("c1", record, False) == []
     assert volumes.unplan("c1", record, True) == [points["/a"].name]
     assert {volume.name for volume in volumes.list()} == {points["/b"].name, "named"}
