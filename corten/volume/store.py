@@ -362,7 +362,8 @@ class Volumes:
 
     def realise(self, record: Record, rootfs: str) -> SpecMounts:
         """At start, with the root file system mounted at *rootfs*: mount, fill, describe. See ``volume.realise``."""
-        self.drop_holds(record.id)  # it is recorded by now
+        with self._lock:
+            self._planned.pop(record.id, None)  # it is recorded by now
         return realise.realise(self, record, rootfs)
 
     def populate(self, record: Record, root_fd: int) -> None:
