@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from corten.api import progressbar
 from corten.api.times import rfc3339
 from corten.api.versions import Version
 from corten.model.image import (
@@ -151,11 +152,10 @@ def progress(item: Progress) -> dict[str, Any]:
         document["stream"] = item.stream
     if item.status:
         document["status"] = item.status
-        detail = {"current": item.current, "total": item.total} if item.total else {}
-        if item.current and not item.total:
-            detail = {"current": item.current}
-        if item.id:
-            document["progressDetail"] = detail
+        if item.id and not item.headline:
+            document["progressDetail"] = progressbar.detail(item.current, item.total)
+            if item.current or item.total:
+                document["progress"] = progressbar.text(item.current, item.total)
     if item.id:
         document["id"] = item.id
     if item.aux_id:

@@ -13,8 +13,13 @@ from corten.api.response import JSON_TYPE, to_json
 log = logging.getLogger("corten.api")
 
 
-async def send(call: Call, records: AsyncIterator[dict[str, Any]], *, at_once: bool = False) -> None:
-    """Stream *records*. A failure before the first has its own HTTP status, unless the head is wanted *at_once*."""
+async def send(
+    call: Call, records: AsyncIterator[dict[str, Any]], *, at_once: bool = False, coded: bool = True
+) -> None:
+    """Stream *records*. A failure before the first has its own HTTP status, unless the head is wanted *at_once*.
+
+    *coded*: the record of a failure carries the status that it would have had.
+    """
     async with contextlib.aclosing(_generator(records)) as source:
         stream = call.stream(JSON_TYPE) if at_once else None
         try:
@@ -32,7 +37,8 @@ async def send(call: Call, records: AsyncIterator[dict[str, Any]], *, at_once: b
             if status == 500:
                 log.error("%s %s: %s", call.method, call.path, error, exc_info=error)
             text = text_of(error)
-            stream.write(to_json({"errorDetail": {"code": status, "message": text}, "error": text}))
+            detail = {"code": status, "message": text} if coded else {"message": text}
+            stream.write(to_json({"errorDetail": detail, "error": text}))
         if stream is None:
             call.stream(JSON_TYPE)
 

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Show what a container wrote"),
     "pause": ("lifecycle:PAUSE", "Freeze all processes of containers"),
     "port": ("port", "Show the published ports of a container"),
+    "pull": ("pull", "Fetch an image from its registry"),
     "push": ("push", "Send an image to its registry"),
     "rename": ("lifecycle:RENAME", "Give a container another name"),
     "restart": ("lifecycle:RESTART", "Stop containers and start them again"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from corten.distribution.config import RegistryConfig
 from corten.distribution.proxy import Proxies
+from corten.engine.blobretention import check_mode
 from corten.errors import InvalidArgument
 from corten.runtime.logdrivers import registry as logdrivers
 
@@ -54,6 +55,7 @@ def _check_choices(config: "Config") -> None:
         raise InvalidArgument(
             f"error initializing graphdriver: driver not supported: {config.storage_driver} (overlay2 or overlayfs)"
         )
+    check_mode(config.blob_retention)
     if config.default_ipc_mode not in ("private", "shareable"):
         raise InvalidArgument(f'IPC mode "{config.default_ipc_mode}" is not supported as default')
     if config.default_cgroupns_mode not in ("", "private", "host"):

@@ -109,6 +109,7 @@ class Config(Value, frozen=True):
     max_concurrent_downloads: int = 3
     max_concurrent_uploads: int = 5
     max_download_attempts: int = 5
+    blob_retention: str = "auto"
     # what to do instead of serving
     validate: bool = False
     version: bool = False

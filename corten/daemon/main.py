@@ -199,6 +199,9 @@ def settings_of(config: Config) -> Settings:
         max_concurrent_uploads=config.max_concurrent_uploads,
         registry_mirrors=config.registry_mirrors,
         registry=registry_config(config),
+        max_concurrent_downloads=config.max_concurrent_downloads,
+        max_download_attempts=config.max_download_attempts,
+        blob_retention=config.blob_retention,
     )
 
 

@@ -38,6 +38,12 @@ OPTIONS: tuple[Option, ...] = (
     _same("audit-log-max-size", "size", "Size at which the audit log is rotated"),
     _same("bip", "text", "IPv4 address and prefix of the default bridge"),
     _same("bip6", "text", "IPv6 address and prefix of the default bridge"),
+    _same(
+        "blob-retention",
+        "text",
+        'Compressed layers after unpacking: "keep" | "auto" (until room is short) | "drop"',
+        reloadable=True,
+    ),
     _same("bridge", "text", 'Attach containers to this bridge; "none" switches it off', short="b"),
     Option("cdi_spec_dirs", "cdi-spec-dir", "cdi-spec-dirs", "list", "Directories with CDI specifications"),
     _same("cgroup-parent", "text", "Parent cgroup of all containers"),

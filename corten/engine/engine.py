@@ -66,6 +66,9 @@ RELOADABLE = (
     "registry_mirrors",
     "max_concurrent_uploads",
     "registry",
+    "max_concurrent_downloads",
+    "max_download_attempts",
+    "blob_retention",
 )
 """Settings that a running engine takes over."""
 
@@ -205,6 +208,7 @@ class Engine:
             setattr(self.settings, name, getattr(fresh, name))
         self._runtimes.clear()
         self.registry.reconfigure(fresh.registry)
+        self.images.reconfigure()
 
     # runtimes
 

@@ -21,6 +21,7 @@ Signatures (sync ones answer from memory and may be called on the loop)::
     await images.prune(filters: dict[str, list[str]]) -> PrunedImages
     await images.layers_size() -> int                       # bytes on disk, for system df
 
+    images.pull(reference, platform, credential) -> AsyncIterator[Progress]
     images.load(chunks: AsyncIterator[bytes], platforms=(), quiet=True) -> AsyncIterator[Progress]
     await images.save(names: list[str], platforms=()) -> AsyncIterator[bytes]     # errors before the first byte
     images.push(reference, platform, credential) -> AsyncIterator[Progress]    # without a tag all tags
@@ -43,6 +44,7 @@ from corten.engine import commit, imageattest, imageimport, imageload, imagepick
 from corten.engine.feed import pull_ahead, run_streamed, translated
 from corten.engine.imagescan import StoredImage
 from corten.engine.imagestore import Emit, ImageStore
+from corten.engine.pulls import Pulls
 from corten.engine.pushes import Pushes
 from corten.engine.settings import Settings
 from corten.linux.pool import Pool
@@ -79,6 +81,7 @@ class Images:
         self._store = ImageStore(root, database, snapshots, emit)
         self.registries: RegistryClient | None = None
         self._pushes: Pushes | None = None
+        self._pulls: Pulls | None = None
         self._pool = Pool(4, "images")
         self._streams = Pool(max(8, 2 * (os.cpu_count() or 1)), "image-stream")
 
@@ -92,18 +95,26 @@ class Images:
         self._store.users = lookup
 
     def connect(self, registries: RegistryClient, settings: Settings) -> None:
-        """Let images go to registries; without this they only come and go as archives."""
+        """Let images come from and go to registries; without this they only come and go as archives."""
         self.registries = registries
         self._pushes = Pushes(self._store, registries, settings)
+        self._pulls = Pulls(self._store, registries, settings)
+
+    def reconfigure(self) -> None:
+        """The settings have changed."""
+        if self._pulls is not None:
+            self._pulls.configure()
 
     def recover(self) -> None:
         """Remove what an interrupted use case left behind. Blocking; call before the first request."""
         self._store.recover()
 
     def close(self) -> None:
-        """Stop pushes, wait for what else is running."""
+        """Stop pulls and pushes, wait for what else is running."""
         if self._pushes is not None:
             self._pushes.close()
+        if self._pulls is not None:
+            self._pulls.close()
         self._streams.shutdown()
         self._pool.shutdown()
 
@@ -132,6 +143,12 @@ class Images:
         if self._pushes is None:
             raise errors.Unavailable("no registries are set up")
         return self._pushes.run(reference, platform, credential)
+
+    def pull(self, reference: Reference, platform: Platform | None, credential: Credential) -> AsyncIterator[Progress]:
+        """``docker pull``: of a tag, a digest, or with neither of every tag."""
+        if self._pulls is None:
+            raise errors.Unavailable("no registries are set up")
+        return self._pulls.run(reference, platform, credential)
 
     async def import_(
         self,

@@ -50,6 +50,11 @@ class BlobSources:
         paths = [path for (path,) in rows if path != target.path]
         return sorted(paths, key=lambda path: (-_shared(path, target.path), path))
 
+    def repositories(self, digest: str) -> list[Reference]:
+        """Every repository that should have the blob."""
+        rows = self._database.reader().execute("SELECT domain, path FROM blob_sources WHERE digest=?", (digest,))
+        return [Reference(domain=domain, path=path) for domain, path in rows]
+
     def discard(self, target: Reference, path: str, digest: str) -> None:
         """The repository turned out not to have the blob."""
         key = (digest, target.domain, path)

@@ -8,6 +8,7 @@ is swept.
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from corten.store.content import ContentStore
 from corten.store.database import Database
 from corten.store.gc import Graph, Marked, Node
 from corten.store.lease import Leases
+from corten.store.partial import Partials
 from corten.store.snapshot import Snapshots
 
 Emit = Callable[[str, str, dict[str, str]], None]
@@ -40,6 +42,7 @@ class ImageStore:
     def __init__(self, root: str, database: Database, snapshots: Snapshots, emit: Emit) -> None:
         self.content = ContentStore(root)
         self.snapshots = snapshots
+        self.partials = Partials(os.path.join(root, "partial"))
         self.index = ImageIndex(database)
         self.sources = BlobSources(database)
         self.emit = emit
@@ -141,6 +144,10 @@ class ImageStore:
         except (errors.CortenError, OSError) as error:  # what led here is the error to tell
             _log.error("what a failed use case left is not swept before the next removal or start: %s", error)
 
+    def is_pinned(self, name: str) -> bool:
+        """Whether somebody counts on the digest or chainID now."""
+        return name in self.leases.held()
+
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
         """Publishing and registering an image, or removing and sweeping, as one step against the others."""
@@ -203,6 +210,7 @@ class ImageStore:
     def recover(self) -> None:
         """At start: remove what an interrupted load, import or removal left behind."""
         self.content.clear_ingest()
+        self.partials.expire()
         self.leases.expire()
         self._rebuild()
         chains = {chain for image in self.index.images() for item in image.manifests for chain in item.chain()}

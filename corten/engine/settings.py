@@ -42,3 +42,8 @@ class Settings:
     """Of one push; 0 is no bound of the user's."""
     registry: RegistryConfig = field(default_factory=RegistryConfig)
     """The two above and what else the client of registries is told."""
+    max_concurrent_downloads: int = 3
+    """Blobs that all pulls together fetch at once."""
+    max_download_attempts: int = 5
+    blob_retention: str = "auto"
+    """See ``corten.engine.blobretention``."""

@@ -175,6 +175,8 @@ class Progress(Value, frozen=True):
     total: int = 0
     aux_id: str = ""
     aux: dict[str, Any] = {}
+    headline: bool = False
+    """The record has an id, but no progress can follow it."""
 
 
 class CommitRequest(Value, frozen=True):

@@ -19,6 +19,30 @@ DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 INDEX_TYPES = frozenset({INDEX, DOCKER_LIST})
 MANIFEST_TYPES = frozenset({MANIFEST, DOCKER_MANIFEST})
 CONFIG_TYPES = frozenset({CONFIG, DOCKER_CONFIG})
+SCHEMA1_TYPES = frozenset(
+    {
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    }
+)
+FOREIGN_TYPES = frozenset(
+    {
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    }
+)
+"""Layers that a registry need not have; ``urls`` of their descriptors say who does."""
+LAYER_TYPES = FOREIGN_TYPES | {
+    LAYER,
+    LAYER_GZIP,
+    LAYER_ZSTD,
+    DOCKER_LAYER,
+    DOCKER_LAYER_GZIP,
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
+}
 
 ATTESTATION_ANNOTATION = "vnd.docker.reference.type"
 ATTESTATION_SUBJECT = "vnd.docker.reference.digest"

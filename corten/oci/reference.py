@@ -92,6 +92,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             raise errors.InvalidArgument("invalid tag format")
         return msgspec.structs.replace(self, tag=tag, digest=None)
 
+    def with_digest(self, digest: str) -> "Reference":
+        """The same repository with *digest* alone; ``InvalidArgument`` when that is none."""
+        if not digests.is_digest(digest):
+            raise errors.InvalidArgument("invalid reference format")
+        return msgspec.structs.replace(self, tag=None, digest=digest)
+
     def _suffix(self) -> str:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 

@@ -19,7 +19,7 @@ from corten.linux import durable, mount
 from corten.oci import digest as digests
 from corten.store import space
 
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 _READ_AHEAD = 4 << 20
 
 
@@ -71,7 +71,7 @@ class ContentStore:
             raise errors.DataLoss(f"content {digest} is damaged on disk")
         return data
 
-    def chunks(self, digest: str, size: int = _CHUNK) -> Iterator[bytes]:
+    def chunks(self, digest: str, size: int = CHUNK) -> Iterator[bytes]:
         """The blob in pieces, unchecked. The kernel is told what comes next, since a large blob is rarely cached."""
         fd = self.open(digest)
         try:
@@ -155,7 +155,7 @@ class BlobWriter:
     containers use. The tail, and everything where the file system has no ``O_DIRECT``, goes the usual way.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int = -1) -> None:
         self.path = path
         self.size = 0
         self.published = False
@@ -165,7 +165,7 @@ class BlobWriter:
         self._digest = ""
         self._buffer: mmap.mmap | None = None  # page-aligned, as O_DIRECT asks for
         self._filled = 0
-        self._fd = _create(path)
+        self._fd = fd if fd >= 0 else open_direct(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append and hash. ``Exhausted`` when the disk gets full."""
@@ -176,14 +176,14 @@ class BlobWriter:
             self._since_check = 0
             space.check(self._fd)
         if self._buffer is None:
-            self._buffer = mmap.mmap(-1, _CHUNK)
+            self._buffer = mmap.mmap(-1, CHUNK)
         view = memoryview(data)
         while view:
-            piece = view[: _CHUNK - self._filled]
+            piece = view[: CHUNK - self._filled]
             self._buffer[self._filled : self._filled + len(piece)] = piece
             self._filled += len(piece)
             view = view[len(piece) :]
-            if self._filled == _CHUNK:
+            if self._filled == CHUNK:
                 self._flush(self._buffer)
 
     @property
@@ -204,6 +204,12 @@ class BlobWriter:
             self._flush(self._buffer)
         self._close()
         faultpoint.reach("blob.written")
+
+    def reset(self) -> None:
+        """Hash and count from the beginning; the file is the caller's matter."""
+        self._hash = hashlib.sha256()
+        self._digest = ""
+        self.size = self._filled = 0
 
     def sync(self) -> None:
         """Bring the bytes to the disk."""
@@ -242,16 +248,17 @@ class BlobWriter:
             self._fd = -1
 
 
-def _create(path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+def open_direct(path: str, flags: int) -> int:
+    """Open past the page cache, or the usual way where the file system cannot do that."""
     try:
-        return os.open(path, flags | os.O_DIRECT, 0o600)
+        return os.open(path, flags | os.O_DIRECT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # some file systems make it before they refuse
-    return os.open(path, flags, 0o600)
+    if flags & os.O_EXCL:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # some file systems make it before they refuse
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def sync_filesystem(path: str) -> None:

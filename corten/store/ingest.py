@@ -10,8 +10,8 @@ import contextlib
 import hashlib
 import os
 import queue
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from corten import errors, faultpoint
 from corten.oci import digest as digests
 from corten.oci.manifest import LAYER, LAYER_GZIP, LAYER_ZSTD
+from corten.store.ahead import Ahead
 from corten.store.content import BlobWriter, ContentStore, sync_filesystem
 from corten.store.snapshot import Layer, Snapshots
 from corten.store.treesum import TreeSum, tree_sum
@@ -71,6 +72,10 @@ class Ingest:
         self._writers.append(writer)
         return writer
 
+    def take(self, writer: BlobWriter) -> None:
+        """Let a finished blob from elsewhere be published with the others."""
+        self._writers.append(writer)
+
     def document(self, data: bytes) -> str:
         """A small blob as a whole; returns its digest."""
         digest = digests.of(data)
@@ -88,9 +93,13 @@ class Ingest:
 
     def layer_from_blob(self, digest: str) -> "LayerStream":
         """Unpack a blob that is in the store already."""
+        return self.layer_from(self.content.chunks(digest))
+
+    def layer_from(self, pieces: Iterator[bytes]) -> "LayerStream":
+        """Unpack an archive without storing it."""
         stream = LayerStream(None, self.snapshots, self._pool)
         self._layers.append(stream)
-        for chunk in self.content.chunks(digest):
+        for chunk in pieces:
             stream.write(chunk)
         stream.finish()
         return stream
@@ -152,6 +161,7 @@ class LayerStream:
         self._blob_hash = hashlib.sha256() if writer is None else None
         self._blob_size = 0
         self._sum: TreeSum | None = None
+        self._taken = 0
         self._future: Future[tuple[str, str, Unpacked]] = pool.submit(self._unpack)
 
     @property
@@ -162,14 +172,18 @@ class LayerStream:
         assert self.writer is not None
         return self.writer.digest
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Take the next piece, which must not change afterwards. Waits when the unpacking is far behind."""
+    def write(self, data: bytes | memoryview, *, stored: bool = False) -> None:
+        """Take the next piece, which must not change afterwards. Waits when the unpacking is far behind.
+
+        *stored*: the writer has the piece already and only the unpacking needs it.
+        """
         if not data:
             return
         if not self._failed:
             self._queue.put(data)
         if self.writer is not None:
-            self.writer.write(data)
+            if not stored:
+                self.writer.write(data)
         elif self._blob_hash is not None:
             self._blob_hash.update(data)
         self._blob_size += len(data)
@@ -181,6 +195,20 @@ class LayerStream:
             self._queue.put(b"")
             if self.writer is not None:
                 self.writer.finish()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the unpacking stopped early; None while it goes on and when it was well."""
+        return self._future.exception() if self._future.done() else None
+
+    def settled(self, timeout: float) -> bool:
+        """Wait for the unpacking, at most *timeout* seconds; whether it has ended, well or not."""
+        return not wait([self._future], timeout).not_done
+
+    @property
+    def unpacked_size(self) -> int:
+        """Bytes of the archive, as it came, that the unpacking has taken so far."""
+        return self._taken
 
     def ready(self) -> ReadyLayer:
         """Wait; raises what the unpacking raised."""
@@ -237,6 +265,7 @@ class LayerStream:
         except BaseException:
             self._failed = True
             self._drain()  # a writer that waits for room must go on
+            self._queue.put(b"")  # and so must a reader
             raise
 
     def _unpack_all(self) -> tuple[str, str, Unpacked]:
@@ -245,16 +274,14 @@ class LayerStream:
         unpacker = LayerUnpacker(self._directory)
         if kind == compress.NONE:
             return kind, "", unpacker.run(source.read)
-        plain = compress.decompressed(source.read, kind)
-        diff = hashlib.sha256()
+        with Ahead(compress.decompressed(source.read, kind), self._give_up) as plain:
+            unpacked = unpacker.run(plain.read)
+        return kind, plain.digest, unpacked
 
-        def read() -> bytes | memoryview:
-            data = plain()
-            diff.update(data)
-            return data
-
-        unpacked = unpacker.run(read)
-        return kind, "sha256:" + diff.hexdigest(), unpacked
+    def _give_up(self) -> None:
+        self._failed = True
+        self._drain()
+        self._queue.put(b"")
 
     def _take(self) -> bytes | memoryview:
         data = self._queue.get()
@@ -262,6 +289,7 @@ class LayerStream:
             self._queue.put(b"")  # the end stays the end, however often it is asked for
             if self._failed:
                 raise errors.Cancelled("the layer's stream was given up")
+        self._taken += len(data)
         return data
 
     def _drain(self) -> None:

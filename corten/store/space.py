@@ -16,7 +16,32 @@ CHECK_EVERY = 64 << 20
 def check(fd: int, reserve: int | None = None) -> None:
     """Raise ``Exhausted`` when the file system of *fd* has less than *reserve* bytes left."""
     space = os.fstatvfs(fd)
-    if reserve is None:
-        reserve = min(RESERVE, int(space.f_blocks * space.f_frsize * SHARE))
-    if space.f_bavail * space.f_frsize < reserve:
-        raise errors.Exhausted("no space left on device: what is coming in does not fit beside the reserve")
+    if space.f_bavail * space.f_frsize < (_reserve(space) if reserve is None else reserve):
+        raise _full()
+
+
+def check_room(path: str, coming: int) -> None:
+    """Raise ``Exhausted`` when *coming* bytes do not fit beside the reserve of the file system of *path*."""
+    space = os.statvfs(path)
+    if space.f_bavail * space.f_frsize < _reserve(space) + coming:
+        raise _full()
+
+
+def free(path: str) -> int:
+    """Bytes that may still be written beside the reserve."""
+    space = os.statvfs(path)
+    return max(0, space.f_bavail * space.f_frsize - _reserve(space))
+
+
+def total(path: str) -> int:
+    """Bytes of the file system of *path*."""
+    space = os.statvfs(path)
+    return space.f_blocks * space.f_frsize
+
+
+def _reserve(space: os.statvfs_result) -> int:
+    return min(RESERVE, int(space.f_blocks * space.f_frsize * SHARE))
+
+
+def _full() -> errors.Exhausted:
+    return errors.Exhausted("no space left on device: what is coming in does not fit beside the reserve")

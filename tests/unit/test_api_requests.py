@@ -157,6 +157,7 @@ class TestImages:
         assert imageshape.progress(Progress(status="Loading", id="a", current=1, total=2)) == {
             "status": "Loading",
             "progressDetail": {"current": 1, "total": 2},
+            "progress": "[=========================>                         ]       1B/2B",
             "id": "a",
         }
         assert imageshape.progress(Progress(status="sha256:1")) == {"status": "sha256:1"}

@@ -67,9 +67,9 @@ class TestVersions:
             assert message(body).startswith("This node is not a swarm manager.")
 
     def test_not_built_yet_says_so(self, api):
-        status, _, body = api.request("POST", "/images/create?fromImage=busybox&tag=latest")
+        status, _, body = api.request("POST", "/build")
         assert status == 501
-        assert "busybox:latest" in message(body)
+        assert "not built yet" in message(body)
 
 
 class TestErrors:

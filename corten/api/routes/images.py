@@ -1,4 +1,4 @@
-"""Local images. What needs a registry is in ``unsupported``."""
+"""Images: pulling, and what needs no registry."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,8 +10,10 @@ from corten.api import filters, imageshape, jsonstream
 from corten.api.call import Call
 from corten.api.response import Response, json_response
 from corten.api.routing import Route
+from corten.distribution import credential
 from corten.model.image import ImageQuery, Progress
 from corten.oci.platform import Platform
+from corten.oci.reference import Reference
 
 LIST_FILTERS = ("before", "dangling", "label", "label!", "reference", "since", "until")
 PRUNE_FILTERS = ("dangling", "label", "label!", "until")
@@ -79,12 +81,10 @@ async def prune(call: Call) -> Response:
 
 
 async def create(call: Call) -> None:
-    """Import a file system (``fromSrc=-``); ``fromImage`` is a pull."""
+    """Pull (``fromImage``), or import a file system (``fromSrc=-``)."""
     if call.text("fromImage"):
-        name = call.text("fromImage") + (f":{call.text('tag')}" if call.text("tag") else "")
-        raise errors.NotSupported(
-            f"cannot pull {name}: pulling from registries is not built yet; bring images in with load or import"
-        )
+        await _pull(call)
+        return
     source = call.text("fromSrc")
     if source != "-":
         raise errors.NotSupported("importing from a URL is not supported; send the archive as the body (fromSrc=-)")
@@ -98,6 +98,22 @@ async def create(call: Call) -> None:
         platform=Platform.parse(platform) if platform else None,
     )
     await jsonstream.send(call, _progress(records))
+
+
+async def _pull(call: Call) -> None:
+    """``tag`` may be a digest; without one every tag of the repository is pulled."""
+    reference = Reference.parse(call.text("fromImage").removesuffix(":"))
+    tag = call.text("tag")
+    if tag:
+        reference = reference.with_digest(tag) if ":" in tag else reference.with_tag(tag)
+    if reference.familiar_name() == "scratch":
+        raise errors.Forbidden("'scratch' is a reserved name")
+    try:
+        who = credential.decode_header(call.header(b"x-registry-auth"))
+    except errors.InvalidArgument:
+        who = credential.ANONYMOUS  # a pull needs none, and clients send all kinds of things
+    records = call.backend.images.pull(reference, _platform(call, "platform"), who)
+    await jsonstream.send(call, _progress(records), coded=False)
 
 
 async def load(call: Call) -> None:
