@@ -11,6 +11,7 @@ import h11
 from corten.api.errors import Malformed
 
 _BROWSER_HEADERS = frozenset((b"origin", b"sec-fetch-site", b"sec-fetch-mode"))
+_FOREIGN_PAGES = frozenset((b"cross-site", b"same-site"))
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -29,7 +30,9 @@ class RequestHead(NamedTuple):
 def accept(event: h11.Request, browsers: bool) -> RequestHead:
     """A parsed head, checked for what h11 lets through. Raises Malformed.
 
-    Without *browsers*, requests that look like a web page's are refused: the address is all that protects the API.
+    Without *browsers*, requests that look like a web page's are refused: the address is all that protects the API. A
+    page of another site is refused everywhere: its browser adds the user's client certificate by itself, and ways to
+    forward a unix socket to a port are common (Fetch Metadata, "Sec-Fetch-Site").
     """
     transfer = length = close = False
     for name, value in event.headers:
@@ -41,6 +44,8 @@ def accept(event: h11.Request, browsers: bool) -> RequestHead:
             close = close or b"close" in value.lower()
         elif not browsers and (name in _BROWSER_HEADERS or value.startswith(b"Mozilla/")):
             raise Malformed("requests from web browsers are not accepted on this address")
+        elif name == b"sec-fetch-site" and value in _FOREIGN_PAGES:
+            raise Malformed("requests of a web page from another site are not accepted")
     if transfer and length:
         raise Malformed("both Content-Length and Transfer-Encoding given")
     if event.http_version not in (b"1.0", b"1.1"):
