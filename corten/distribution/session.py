@@ -108,9 +108,13 @@ class Session:
 
     def failure(self, answer: Answer) -> Answered:
         """The error that an answer is."""
+        if answer.status == 401 and self.authorizer.helpless:
+            answer.discard()
+            return Answered(answer.method, answer.url, answer.status, (), "no basic auth credentials")
         if answer.method == "HEAD":
             answer.discard()
-            return Answered(answer.method, answer.url, answer.status, ())
+            text = "unauthorized: authentication required" if answer.status == 401 else ""
+            return Answered(answer.method, answer.url, answer.status, (), text)
         try:
             codes, text = codes_of(answer.document(MAX_ERROR, self.config.document_timeout))
         except (errors.InvalidArgument, Unreachable):
