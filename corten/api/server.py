@@ -10,6 +10,7 @@ import ssl
 
 import corten
 from corten.api import versions
+from corten.api.accept import Acceptor
 from corten.api.audit.trail import Trail
 from corten.api.backend import Backend
 from corten.api.connection import Connection
@@ -19,8 +20,6 @@ from corten.api.routing import Router
 from corten.api.tls import TlsLayer
 
 log = logging.getLogger("corten.api")
-
-BACKLOG = 1024
 
 
 class Server:
@@ -36,7 +35,7 @@ class Server:
             f"Server: Corten/{corten.__version__} (linux)\r\n"
         )
         self.closed = False
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[Acceptor] = []
 
     async def serve(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Answer on *sock*, which is bound (and may be listening already, as from systemd).
@@ -45,7 +44,6 @@ class Server:
         guess it.
         """
         browsers = sock.family == socket.AF_UNIX or tls is not None
-        loop = asyncio.get_running_loop()
 
         def connection() -> asyncio.Protocol:
             return Connection(self, browsers)
@@ -54,12 +52,7 @@ class Server:
             assert tls is not None
             return TlsLayer(tls, connection)
 
-        make = connection if tls is None else tls_connection
-        if sock.family == socket.AF_UNIX:
-            listener = await loop.create_unix_server(make, sock=sock, backlog=BACKLOG)
-        else:
-            listener = await loop.create_server(make, sock=sock, backlog=BACKLOG)
-        self._listeners.append(listener)
+        self._listeners.append(Acceptor(sock, connection if tls is None else tls_connection))
 
     async def close(self, timeout: float = 5.0) -> None:
         """Stop listening, cut streams, let running requests end for up to *timeout* seconds, then cut them too."""
