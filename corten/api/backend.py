@@ -129,6 +129,7 @@ class ImagesBackend(Protocol):
         message: str = "",
         changes: "Sequence[str]" = (),
         platform: Platform | None = None,
+        url: str = "",
     ) -> AsyncIterator[Progress]: ...
 
 

@@ -152,7 +152,7 @@ def progress(item: Progress) -> dict[str, Any]:
         document["stream"] = item.stream
     if item.status:
         document["status"] = item.status
-        if item.id and not item.headline:
+        if (item.id or item.current) and not item.headline:
             document["progressDetail"] = progressbar.detail(item.current, item.total)
             if item.current or item.total:
                 document["progress"] = progressbar.text(item.current, item.total)

@@ -6,9 +6,11 @@ import time
 from corten import errors
 from corten.distribution import login as logins
 from corten.distribution import search as searches
+from corten.distribution.answer import Answer
 from corten.distribution.config import RegistryConfig
 from corten.distribution.connection import Resolver, resolve
 from corten.distribution.credential import DEFAULT_SERVER, Credential, server_domain
+from corten.distribution.download import download
 from corten.distribution.endpoint import endpoints
 from corten.distribution.failure import Unreachable
 from corten.distribution.repository import Repository
@@ -75,6 +77,10 @@ class RegistryClient:
                 failure = error
         assert failure is not None
         raise failure
+
+    def download(self, url: str, stop: threading.Event) -> Answer:
+        """The file that a URL names, its body still to be read; see ``corten.distribution.download``."""
+        return download(self._transport, url, stop)
 
     def reconfigure(self, config: RegistryConfig) -> None:
         """Take over new settings; what is under way ends with the old ones."""

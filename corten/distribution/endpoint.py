@@ -47,6 +47,11 @@ def endpoints(
     return found
 
 
+def place(origin: Origin, config: RegistryConfig, resolver: Resolver) -> Endpoint:
+    """A server that is no registry, named by the user."""
+    return _endpoint(origin, origin.netloc, config, resolver)
+
+
 def _endpoint(
     origin: Origin, domain: str, config: RegistryConfig, resolver: Resolver, mirror: bool = False
 ) -> Endpoint:

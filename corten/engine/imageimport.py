@@ -1,10 +1,13 @@
 """``docker import``: a root file system's tar archive becomes an image of one layer."""
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
 
 from corten import errors
-from corten.engine.feed import Report
+from corten.distribution.client import RegistryClient
+from corten.engine.feed import Report, run_stoppable
 from corten.engine.imagechanges import apply_changes
 from corten.engine.imagestore import ImageStore
 from corten.model.image import Progress
@@ -16,6 +19,8 @@ from corten.oci.reference import Reference
 from corten.oci.write import encode_manifest
 from corten.store.ingest import Ingest, LayerStream
 from corten.wire import compress
+
+_PIECE = 1 << 20
 
 
 def new_name(repo: str, tag: str) -> Reference | None:
@@ -58,12 +63,40 @@ def import_image(
             os=wanted.os,
             config=run,
             rootfs=RootFS(diff_ids=[ready.diff_id]),
-            history=[History(created=created, comment=message or "Imported from -")],
+            history=[History(created=created, comment=message)],
         )
         descriptor = Descriptor(media_type=ready.media_type, digest=ready.digest, size=ready.blob_size)
         target = publish_image(store, ingest, pin, config, [descriptor], [layer], name)
     report(Progress(status=target))
     return target
+
+
+def download(
+    registries: RegistryClient, pool: Executor, url: str, make: Callable[[compress.ReadChunk, Report], None]
+) -> AsyncIterator[Progress]:
+    """Call *make* with what *url* leads to, and tell how far it has come."""
+
+    def work(report: Report, on_stop: Callable[[Callable[[], None]], None]) -> None:
+        stop = threading.Event()
+        on_stop(stop.set)
+        answer = registries.download(url, stop)
+        on_stop(answer.abort)
+        try:
+            report(Progress(status=f"Downloading from {url}"))
+            done = 0
+
+            def read() -> bytes:
+                nonlocal done
+                piece = answer.read(_PIECE)
+                done += len(piece)
+                report(Progress(status="Importing", current=done, total=answer.length or 0))
+                return piece
+
+            make(read, report)
+        finally:
+            answer.close()
+
+    return run_stoppable(pool, work)
 
 
 def pour(read: compress.ReadChunk, layer: LayerStream) -> None:

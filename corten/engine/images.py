@@ -41,7 +41,7 @@ from corten import errors
 from corten.distribution.client import RegistryClient
 from corten.distribution.credential import Credential
 from corten.engine import commit, imageattest, imageimport, imageload, imagepick, imageremove, imagesave, imageviews
-from corten.engine.feed import pull_ahead, run_streamed, translated
+from corten.engine.feed import Report, pull_ahead, run_streamed, translated
 from corten.engine.imagescan import StoredImage
 from corten.engine.imagestore import Emit, ImageStore
 from corten.engine.pulls import Pulls
@@ -65,6 +65,7 @@ from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 from corten.store.database import Database
 from corten.store.snapshot import Snapshots
+from corten.wire.compress import ReadChunk
 
 T = TypeVar("T")
 
@@ -150,6 +151,11 @@ class Images:
             raise errors.Unavailable("no registries are set up")
         return self._pulls.run(reference, platform, credential)
 
+    def _registries(self) -> RegistryClient:
+        if self.registries is None:
+            raise errors.Unavailable("no registries are set up")
+        return self.registries
+
     async def import_(
         self,
         chunks: AsyncIterator[bytes],
@@ -158,25 +164,29 @@ class Images:
         message: str = "",
         changes: Sequence[str] = (),
         platform: Platform | None = None,
+        url: str = "",
     ) -> AsyncIterator[Progress]:
-        """``docker import``; the last record's ``status`` is the image id."""
+        """``docker import``, of *chunks* or of the file at *url*; the last record's ``status`` is the image id."""
         name = imageimport.new_name(repo, tag)
         made: list[str] = []
-        async for progress in run_streamed(
-            self._streams,
-            chunks,
-            lambda feed, report: made.append(
-                imageimport.import_image(
-                    self._store,
-                    feed.read,
-                    name=name,
-                    message=message,
-                    changes=changes,
-                    platform=platform,
-                    report=report,
-                )
-            ),
-        ):
+
+        def make(read: ReadChunk, report: Report) -> None:
+            image_id = imageimport.import_image(
+                self._store,
+                read,
+                name=name,
+                message=message or f"Imported from {url or '-'}",
+                changes=changes,
+                platform=platform,
+                report=report,
+            )
+            made.append(image_id)
+
+        if url:
+            records = imageimport.download(self._registries(), self._streams, url, make)
+        else:
+            records = run_streamed(self._streams, chunks, lambda feed, report: make(feed.read, report))
+        async for progress in records:
             yield progress
         image = self._store.index.get(made[0])
         if image is not None:

@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import http.server
 import io
 import json
 import lzma
 import tarfile
+import threading
 
 import pytest
 
@@ -318,3 +320,49 @@ class TestSaveAndLoad:
         assert docker.result("load", stdin=b"nothing of the kind" * 100).code == 1
         assert docker.result("load", stdin=layer(file="x")).code == 1
         assert docker.result("save", "nobody").code == 1
+
+
+class TestImportFromUrl:
+    @pytest.fixture
+    def web(self, rootfs_tar):
+        """A web server on loopback: /rootfs.tar, /moved leads there, everything else is missing."""
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.path == "/moved":
+                    self.send_response(302)
+                    self.send_header("Location", "/rootfs.tar")
+                    self.end_headers()
+                    return
+                data = rootfs_tar if self.path == "/rootfs.tar" else b""
+                self.send_response(200 if data else 404)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *arguments):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    def test_the_archive_is_downloaded(self, docker: Docker, web):
+        for path in ("/rootfs.tar", "/moved"):
+            assert docker("import", f"{web}{path}", "fromweb:1").splitlines()[-1].startswith("sha256:")
+        assert docker("history", "--format", "{{.Comment}}", "fromweb:1") == f"Imported from {web}/moved"
+        assert docker("run", "--rm", "fromweb:1", "echo", "works") == "works"
+        docker("rmi", "fromweb:1")
+
+    def test_what_is_not_there(self, docker: Docker, api: Api, web):
+        assert "404" in docker.fails("import", f"{web}/nothing", "fromweb:2").err
+        assert api("GET", "/images/fromweb:2/json").status == 404
+
+    def test_what_is_no_url(self, api: Api):
+        for bad in ("ftp://127.0.0.1/x", "http://a b/", "http://user:pass@127.0.0.1/x"):
+            answer = api("POST", "/images/create", query={"fromSrc": bad, "repo": "fromweb"})
+            assert answer.status == 400, answer.body

@@ -86,8 +86,6 @@ async def create(call: Call) -> None:
         await _pull(call)
         return
     source = call.text("fromSrc")
-    if source != "-":
-        raise errors.NotSupported("importing from a URL is not supported; send the archive as the body (fromSrc=-)")
     platform = call.text("platform")
     records = call.backend.images.import_(
         call.chunks(),
@@ -96,6 +94,7 @@ async def create(call: Call) -> None:
         message=call.text("message"),
         changes=call.texts("changes"),
         platform=Platform.parse(platform) if platform else None,
+        url="" if source == "-" else source,
     )
     await jsonstream.send(call, _progress(records))
 
