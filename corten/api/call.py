@@ -1,5 +1,6 @@
 """One request, as handlers see it."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -19,6 +20,8 @@ MAX_JSON = 8 << 20
 """Bound of a JSON body in bytes; container configurations are a few KiB."""
 MAX_QUERY_FIELDS = 1000
 _FALSE = frozenset(("", "0", "no", "false", "none"))
+_INTEGER = re.compile(r"[+-]?[0-9]{1,25}")
+_INT64 = 1 << 63
 _decode = msgspec.json.Decoder().decode
 
 
@@ -103,14 +106,13 @@ class Call:
         return default if values is None else values[0].strip().lower() not in _FALSE
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """An integer parameter; *default* when absent or empty."""
+        """An integer parameter of 64 bits; *default* when absent or empty."""
         text = self.text(name).strip()
         if not text:
             return default
-        try:
-            return int(text, 10)
-        except ValueError as error:
-            raise errors.InvalidArgument(f'invalid value for {name}: "{text}" is not an integer') from error
+        if not _INTEGER.fullmatch(text) or not -_INT64 <= (number := int(text)) < _INT64:
+            raise errors.InvalidArgument(f'invalid value for {name}: "{text[:40]}" is not an integer of 64 bits')
+        return number
 
     # body
 

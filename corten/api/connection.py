@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from corten import errors
 from corten.api import versions
 from corten.api.call import Call
-from corten.api.errors import Malformed, error_response
+from corten.api.errors import Malformed, error_response, status_of
 from corten.api.head import RequestHead, accept, answer_head
 from corten.api.hijack import HijackedPeer
 from corten.api.incoming import Incoming
@@ -31,6 +31,10 @@ LINGER = 2.0
 WRITE_HIGH_WATER = 1 << 20
 DRAINABLE = 256 << 10
 """An unread rest of a body up to here is skipped to keep the connection; beyond, it is closed."""
+
+
+class ClientGone(ConnectionResetError):
+    """Nobody is there any more to take the answer."""
 
 
 class Stream:
@@ -52,7 +56,7 @@ class Stream:
         self._connection.send(data)
 
     async def drain(self) -> None:
-        """Wait until the client has taken enough; raises ConnectionResetError when it has gone."""
+        """Wait until the client has taken enough; raises ClientGone."""
         await self._connection.drain()
 
     def end(self) -> None:
@@ -180,7 +184,7 @@ class Connection(asyncio.Protocol):
         except asyncio.CancelledError:
             self.abort_answer()
             raise
-        except ConnectionError:
+        except ClientGone:
             self.abort_answer()
         finally:
             self._task = None
@@ -203,12 +207,13 @@ class Connection(asyncio.Protocol):
             if trail is not None and trail.concerns(head.method, handler):
                 self._entry = await trail.request(call, handler, self.transport)
             return await handler(call)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientGone):
             raise
         except Exception as error:  # the one place where a failure of any kind becomes an answer
             if self._hijacked or self._stream is not None:
                 bug = None if isinstance(error, errors.CortenError) else error
-                log.error("%s %s: broken off: %s", head.method, head.path, error, exc_info=bug)
+                level = logging.ERROR if status_of(error) >= 500 else logging.INFO
+                log.log(level, "%s %s: broken off: %s", head.method, head.path, error, exc_info=bug)
                 self.abort_answer()
                 return None
             if isinstance(error, Malformed):
@@ -261,8 +266,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(data)
 
     async def drain(self) -> None:
-        if self.transport is None:
-            raise ConnectionResetError("the client has gone")
+        if self.transport is None or self.transport.is_closing():
+            raise ClientGone("the client has gone")
         if self._write_paused:
             if self._drain_waiter is None:
                 self._drain_waiter = asyncio.get_running_loop().create_future()
@@ -315,7 +320,7 @@ class Connection(asyncio.Protocol):
     def _leave(self, head: str) -> asyncio.Transport:
         transport = self.transport
         if transport is None:
-            raise ConnectionResetError("the client has gone")
+            raise ClientGone("the client has gone")
         transport.write(head.encode("latin-1"))
         self._hijacked = True
         return transport

@@ -17,6 +17,7 @@ _STATUS: dict[type[BaseException], int] = {
     errors.NotModified: 304,
     errors.NotSupported: 501,
     errors.Unavailable: 503,
+    errors.Cancelled: 400,  # the request broke off; who closed only the sending side still reads this
 }
 
 

@@ -47,7 +47,7 @@ class HijackedPeer(asyncio.Protocol):
     # the engine's side
 
     def write(self, stream: int, data: bytes) -> None:
-        if self._closing or self._lost or not data:
+        if self._closing or self._lost or not data or self._transport.is_closing():
             return
         if stream != self._out_stream:
             self._flush()

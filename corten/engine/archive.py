@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from corten import errors
 from corten.engine.download import Download
-from corten.engine.feed import Feed
+from corten.engine.feed import Feed, heeded
 from corten.engine.rootview import RootViews
 from corten.engine.treetar import TreeTar
 from corten.engine.treewrite import TreeWriter
@@ -134,8 +134,8 @@ class Archives:
             finally:
                 feed.close()
 
-        worker = asyncio.get_running_loop().run_in_executor(self._pool, run)
-        pump = asyncio.ensure_future(feed.pump(chunks))
+        worker = heeded(asyncio.get_running_loop().run_in_executor(self._pool, run))
+        pump = heeded(asyncio.ensure_future(feed.pump(chunks)))
         try:
             await asyncio.shield(worker)
             await pump  # what follows the archive's end is read, so that the connection can go on

@@ -51,7 +51,7 @@ class Attachments:
         )
         self._life.emit(container, "attach")
         try:
-            if logs:
+            if logs and (stdout or stderr):
                 await self._replay(container, peer, stdout, stderr)
             if stream and container.state.status not in ("dead", "removing"):
                 container.sessions.add(session)

@@ -90,6 +90,8 @@ class Containers:
     async def start(self, reference: str) -> None:
         """Run the container. NotModified when it runs already, Conflict while paused or being removed."""
         container = self.get(reference)
+        if container.stopping and container.state.status == "running":  # a patient stop holds the lock
+            raise errors.NotModified(f"container {container.id} is already running")
         async with self._life.holding(container):
             state = container.state
             if state.status == "paused":
@@ -107,6 +109,8 @@ class Containers:
     async def stop(self, reference: str, timeout: int | None = None, signal_name: str | None = None) -> None:
         """Ask it to end, insist after *timeout* seconds (-1 never). NotModified when it does not run."""
         container = self.get(reference)
+        if await self._hastened(container, timeout, signal_name):
+            return
         async with self._life.holding(container):
             if self._life.cancel_restart(container):
                 container.enter(lifecycle.stopped_by_hand(container.state))
@@ -120,24 +124,35 @@ class Containers:
 
     async def _stop(self, container: Container, timeout: int | None, signal_name: str | None) -> None:
         """The stop proper; the caller holds the lock and the container has a process."""
-        number = parse_signal(signal_name) if signal_name else stop_signal(container.config.stop_signal)
-        if timeout is None:
-            timeout = container.config.stop_timeout
-        if timeout is None:
-            timeout = DEFAULT_STOP_TIMEOUT
         container.stopping = True
         try:
-            gone = self._life.exit_future(container)
-            await self._life.signal(container, number, wake=True)
-            if not await within(gone, None if timeout < 0 else float(timeout)):
-                await self._life.signal(container, signal.SIGKILL, wake=True)
-                if not await within(gone, KILL_WAIT):
-                    raise errors.System(f"container {container.id} did not end after SIGKILL")
+            await self._end_within(container, timeout, signal_name)
         finally:
             container.stopping = False
         container.enter(lifecycle.stopped_by_hand(container.state))
         self._shelf.save(container)
         self._life.emit(container, "stop")
+
+    async def _hastened(self, container: Container, timeout: int | None, signal_name: str | None) -> bool:
+        """Whether another stop is under way, and holds the lock: it then ends in this one's time if that is less."""
+        if not (container.stopping and container.alive):
+            return False
+        await self._end_within(container, timeout, signal_name)
+        return True
+
+    async def _end_within(self, container: Container, timeout: int | None, signal_name: str | None) -> None:
+        """A signal, and SIGKILL when that does not help in *timeout* seconds."""
+        number = parse_signal(signal_name) if signal_name else stop_signal(container.config.stop_signal)
+        if timeout is None:
+            timeout = container.config.stop_timeout
+        if timeout is None:
+            timeout = DEFAULT_STOP_TIMEOUT
+        gone = self._life.exit_future(container)
+        await self._life.signal(container, number, wake=True)
+        if not await within(gone, None if timeout < 0 else float(timeout)):
+            await self._life.signal(container, signal.SIGKILL, wake=True)
+            if not await within(gone, KILL_WAIT):
+                raise errors.System(f"container {container.id} did not end after SIGKILL")
 
     @uninterrupted
     async def kill(self, reference: str, signal_name: str | None = None) -> None:
@@ -171,6 +186,7 @@ class Containers:
     async def restart(self, reference: str, timeout: int | None = None, signal_name: str | None = None) -> None:
         """Stop if it runs, then start."""
         container = self.get(reference)
+        await self._hastened(container, timeout, signal_name)
         async with self._life.holding(container):
             self._life.cancel_restart(container)
             if container.alive:

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
+from typing import Any
 
 from corten import errors
 from corten.model.image import Progress
@@ -115,13 +116,19 @@ def _set_result(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
+def heeded(future: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
+    """*future*, whose failure is no news when whoever waited for it has gone."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
 async def pull_ahead(pool: Executor, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Iterate a blocking iterator in *pool*, one piece ahead of the consumer; small pieces come joined."""
     loop = asyncio.get_running_loop()
-    coming = loop.run_in_executor(pool, _join, pieces)
+    coming = heeded(loop.run_in_executor(pool, _join, pieces))
     try:
         while piece := await coming:
-            coming = loop.run_in_executor(pool, _join, pieces)
+            coming = heeded(loop.run_in_executor(pool, _join, pieces))
             yield piece
     finally:
         with contextlib.suppress(Exception):
@@ -162,8 +169,8 @@ async def run_streamed(
             feed.close()
             loop.call_soon_threadsafe(events.put_nowait, None)
 
-    worker = loop.run_in_executor(pool, run)
-    pump = asyncio.ensure_future(feed.pump(chunks))
+    worker = heeded(loop.run_in_executor(pool, run))
+    pump = heeded(asyncio.ensure_future(feed.pump(chunks)))
     try:
         while (progress := await events.get()) is not None:
             yield progress
@@ -208,7 +215,7 @@ async def run_stoppable(
         finally:
             loop.call_soon_threadsafe(events.put_nowait, None)
 
-    worker = loop.run_in_executor(pool, run)
+    worker = heeded(loop.run_in_executor(pool, run))
     try:
         while (progress := await events.get()) is not None:
             yield progress

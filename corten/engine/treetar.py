@@ -1,7 +1,8 @@
 """A file tree as a tar stream, read by descriptor so that a container that changes it meanwhile can redirect nothing.
 
 Each directory is opened below its parent without following links; a file is opened only after it has proved to be a
-regular one. Nothing is written to disk.
+regular one. Nothing is written to disk. Mounts of the kernel's views (/proc, /sys) count as empty directories, unless
+the tree begins inside of one.
 """
 
 import os
@@ -9,7 +10,7 @@ import stat
 from collections.abc import Iterator
 
 from corten import errors
-from corten.linux import path, xattr
+from corten.linux import filesystem, path, xattr
 from corten.wire import tarwrite
 
 CHUNK = 1 << 20
@@ -22,6 +23,7 @@ _KINDS = {
     stat.S_IFCHR: tarwrite.CHARACTER,
     stat.S_IFBLK: tarwrite.BLOCK_DEVICE,
 }
+_GONE = (FileNotFoundError, ProcessLookupError)
 _ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -58,12 +60,20 @@ class TreeTar:
                 with path.opened(child):
                     status = os.fstat(child)
                     if not stat.S_ISDIR(status.st_mode):
-                        yield from self._single(child, level.prefix + name, status)
+                        yield from _unless_gone(self._single(child, level.prefix + name, status))
                         continue
                     if len(levels) >= MAX_DEPTH:
                         raise errors.System(f"directories are nested deeper than {MAX_DEPTH}")
-                    yield self._header(child, level.prefix + name + b"/", status)
-                    levels.append(_Level(child, level.prefix + name + b"/"))
+                    if status.st_dev != level.device and filesystem.is_view(child):
+                        yield self._header(child, level.prefix + name + b"/", status)
+                        continue  # a mount of /proc or the like: empty, as it is while the container does not run
+                    try:
+                        below = _Level(child, level.prefix + name + b"/")
+                        levels.append(below)
+                        header = self._header(child, below.prefix, status)
+                    except _GONE:
+                        continue
+                    yield header
         finally:
             for level in levels:
                 level.close()
@@ -118,11 +128,26 @@ class _Level:
 
     def __init__(self, directory: int, prefix: bytes) -> None:
         self.prefix = prefix
+        self.device = os.fstat(directory).st_dev
         self.fd = path.reopen(directory, os.O_RDONLY | os.O_DIRECTORY)
-        self.names = sorted(map(os.fsencode, os.listdir(self.fd)), reverse=True)
+        try:
+            self.names = sorted(map(os.fsencode, os.listdir(self.fd)), reverse=True)
+        except BaseException:
+            os.close(self.fd)
+            raise
 
     def close(self) -> None:
         os.close(self.fd)
+
+
+def _unless_gone(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """A member, or nothing when it vanished before its first byte: in a container's /proc, processes end."""
+    try:
+        first = next(parts, b"")
+    except _GONE:
+        return
+    yield first
+    yield from parts
 
 
 def _attributes(fd: int) -> dict[str, bytes]:

@@ -1,6 +1,10 @@
 """Looking inside containers: processes, changed files, sizes, and where their files are on the host."""
 
+import contextlib
+from collections.abc import Iterator
+
 from corten import errors
+from corten.engine.container import Container
 from corten.engine.life import Life
 from corten.engine.places import Places
 from corten.engine.top import top
@@ -33,14 +37,26 @@ class Views:
     async def changes(self, reference: str) -> Changes:
         """What the container changed of its image: (path, 0 modified, 1 added, 2 deleted)."""
         container = self._life.shelf.get(reference)
-        return await self._life.call(self._life.launcher.snapshots.changes, container.id)
+        with self._unless_removed(container):
+            return await self._life.call(self._life.launcher.snapshots.changes, container.id)
 
     async def sizes(self, reference: str) -> tuple[int, int]:
         """(bytes in the writable layer, bytes of the whole file system)."""
         container = self._life.shelf.get(reference)
         snapshots = self._life.launcher.snapshots
-        own = await self._life.call(snapshots.usage, container.id)
-        return own, own + sum(layer.size for layer in snapshots.chain(snapshots.chain_of(container.id)))
+        with self._unless_removed(container):
+            own = await self._life.call(snapshots.usage, container.id)
+            return own, own + sum(layer.size for layer in snapshots.chain(snapshots.chain_of(container.id)))
+
+    @contextlib.contextmanager
+    def _unless_removed(self, container: Container) -> Iterator[None]:
+        """Files that are not there because the container is removed at this moment: NotFound."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if container.state.status == "removing" or not any(each is container for each in self._life.shelf):
+                raise errors.NotFound(f"No such container: {container.id}") from error
+            raise
 
     def places(self, reference: str) -> Places:
         """Host paths of its files; those of the network exist from the first start on."""
