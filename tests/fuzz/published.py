@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
-
 from tests.fuzz.exchange import Answer, Request, build
 from tests.fuzz.operations import LIVE, VERSIONS
 from tests.fuzz.tame import tame

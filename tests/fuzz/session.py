@@ -3,10 +3,8 @@
 import os
 import random
 import re
-import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -36,8 +34,8 @@ Job = Callable[[], None]
 class Session:
     """``faults`` maps a sentence to the names of the cases in which it was found."""
 
-    def __init__(self, daemon: Daemon, seed: str, count: int) -> None:
-        self.daemon, self.seed, self.count = daemon, seed, count
+    def __init__(self, daemon: Daemon, seed: str, count: int, only: str = "") -> None:
+        self.daemon, self.seed, self.count, self.only = daemon, seed, count, only
         self.world = World(daemon.socket)
         self.faults: dict[str, list[str]] = {}
         self.statuses: Counter[str] = Counter()
@@ -52,6 +50,9 @@ class Session:
 
     def jobs(self) -> Iterator[Job]:
         """All cases of the session, mixed."""
+        if self.only:
+            yield from (lambda: self.case(self.only) for _ in range(self.count))
+            return
         chance = random.Random(self.seed)
         described = iter(())
         shares = dict(SHARES)
@@ -142,13 +143,12 @@ class Session:
         self.world.works()
         self.world.clear()
         self.remains(fresh)
-        log = open(self.daemon.log_path, errors="replace").read()
+        log = self.daemon.log_tail(1_000_000)
         for text in watch.bad_lines(log):
             self.fault(f"in the daemon's log:\n{text}", "log")
         print(f"{self.count} requests in {seconds:.0f} s, seed {self.seed}, slowest ping {heart.worst:.2f} s")
-        self.slow.sort(reverse=True)
-        for each in self.slow[:40]:
-            print(each)
+        for waited, name, line in sorted(self.slow, reverse=True)[:5]:
+            print(f"{waited:.1f} s: {name} {line}")
         print("answers:", ", ".join(f"{what} {times}" for what, times in sorted(self.statuses.items())))
         return self.report(log)
 
@@ -236,14 +236,9 @@ def main() -> int:
     well = False
     try:
         daemon.start()
-        session = Session(daemon, seed, count)
+        session = Session(daemon, seed, count, os.environ.get("CORTEN_FUZZ_CASE", ""))
         session.world.refresh()
-        if case := os.environ.get("CORTEN_FUZZ_CASE"):
-            session.jobs = lambda: ((lambda: session.case(case)) for _ in range(count))  # type: ignore[method-assign]
         well = session.run()
-    except Exception:
-        traceback.print_exc(file=sys.stdout)
-        print(daemon.log_tail())
     finally:
         if "CORTEN_FUZZ_LOG" in os.environ:
             print(daemon.log_tail(1_000_000))

@@ -240,12 +240,14 @@ def pipelined(world: World, path: str, chance: random.Random, limit: float) -> N
 def names(world: World, path: str, chance: random.Random, limit: float) -> None:
     """Every kind of text as the name of something made."""
     name = values.text(chance)
-    api = world.api
-    chance.choice((
-        lambda: api("POST", "/volumes/create", {"Name": name, "Labels": {name: name}}),
-        lambda: api("POST", f"/containers/{world.seeds['made']}/rename", query={"name": name.encode("utf-8", "replace").decode()}),
-        lambda: api("POST", "/containers/create", {"Image": "busybox", "Cmd": [name], "Labels": {name: name}}),
-    ))()  # fmt: skip
+    kind = chance.randrange(3)
+    if kind == 0:
+        world.api("POST", "/volumes/create", {"Name": name, "Labels": {name: name}})
+    elif kind == 1:
+        query = {"name": name.encode("utf-8", "replace").decode()}
+        world.api("POST", f"/containers/{world.seeds['made']}/rename", query=query)
+    else:
+        world.api("POST", "/containers/create", {"Image": "busybox", "Cmd": [name], "Labels": {name: name}})
 
 
 SCENARIOS: tuple[Scenario, ...] = (
