@@ -8,6 +8,7 @@ from corten import errors
 from corten.distribution.repository import Repository
 from corten.engine import imagepushplan
 from corten.engine.feed import Report
+from corten.engine.imageorigin import Origins
 from corten.engine.imagepushplan import Plan
 from corten.engine.imagescan import StoredImage
 from corten.engine.imagestore import ImageStore
@@ -41,10 +42,11 @@ def push_tags(
     at_once: int,
     report: Report,
     stop: threading.Event,
+    origins: Origins,
 ) -> None:
     """Bring everything *wanted* means to *repository*, *at_once* blobs at a time. Blobs are pinned meanwhile."""
     report(Progress(status=f"The push refers to repository [{wanted.name}]"))
-    uploads = Uploads(store, repository, wanted, at_once, report, stop)
+    uploads = Uploads(store, repository, wanted, at_once, report, stop, origins)
     for reference, image in tags_of(store, wanted):
         with store.pinned() as pin:
             for digest in image.blobs():

@@ -47,7 +47,7 @@ def whole(store: ImageStore, image: StoredImage) -> Plan:
 
 
 def of_platform(store: ImageStore, image: StoredImage, platform: Platform, name: str) -> Plan:
-    """The manifest of exactly *platform* alone. ``NotFound`` in Docker's words when it is not completely here."""
+    """The manifest of exactly *platform* alone. ``NotFound`` in Docker's words when it is not here."""
     for manifest in _available(store, image):
         if manifest.platform is not None and manifest.platform.score(platform) == _EXACT:
             return of_manifest(manifest)
@@ -69,7 +69,14 @@ def of_manifest(manifest: StoredManifest) -> Plan:
 
 
 def _available(store: ImageStore, image: StoredImage) -> list[StoredManifest]:
-    return [each for each in image.manifests if each.kind == IMAGE and store.available(each)]
+    """The images of a target whose documents are here, and whose layers are, or can be had where they came from."""
+    return [
+        each
+        for each in image.manifests
+        if each.kind == IMAGE
+        and each.complete
+        and all(store.content.has(layer.digest) or store.sources.repositories(layer.digest) for layer in each.layers)
+    ]
 
 
 def _plan(

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from corten import errors
 from corten.distribution.repository import Repository
 from corten.engine.feed import Report
+from corten.engine.imageorigin import Origins
 from corten.engine.imagestore import ImageStore
 from corten.model.image import Progress
 from corten.oci.manifest import CONFIG_TYPES, Descriptor
@@ -33,8 +34,10 @@ class Uploads:
         at_once: int,
         report: Report,
         stop: threading.Event,
+        origins: Origins,
     ) -> None:
         self._store = store
+        self._origins = origins
         self._repository = repository
         self._target = target
         self._report = report
@@ -48,7 +51,7 @@ class Uploads:
             raise errors.Cancelled("the push was cancelled")
 
     def missing(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
-        """Those that are neither here nor in the repository, and that no other repository gives."""
+        """Those that are neither here nor in the repository, and that no registry gives that should have them."""
         return self._each([blob for blob in blobs if not self._store.content.has(blob.digest)], self._is_missing)
 
     def bring(self, blobs: Sequence[Descriptor]) -> None:
@@ -82,7 +85,7 @@ class Uploads:
         if blob.digest in self._there or self._repository.has_blob(blob.digest) is not None:
             self._there.add(blob.digest)
             return False
-        return not self._mount(blob)
+        return not (self._mount(blob) or self._origins.find(blob.digest))
 
     def _bring(self, blob: Descriptor) -> bool:
         if blob.digest in self._there or self._repository.has_blob(blob.digest) is not None:
@@ -103,9 +106,7 @@ class Uploads:
         return False
 
     def _upload(self, blob: Descriptor) -> None:
-        size = self._store.content.size(blob.digest)
-        if size < 0:
-            raise errors.NotFound(f"content digest {blob.digest}: not found")
+        here = self._store.content.has(blob.digest)
         told = 0.0
 
         def progress(sent: int) -> None:
@@ -113,12 +114,16 @@ class Uploads:
             now = time.monotonic()
             if now - told >= _PERIOD:
                 told = now
-                self._say(blob, "Pushing", sent, size)
+                self._say(blob, "Pushing", sent, blob.size)
+
+        def pieces() -> Iterator[bytes]:
+            return self._pieces(blob.digest) if here else self._origins.pieces(blob)
 
         try:
-            self._repository.upload(blob, lambda: self._pieces(blob.digest), progress)
+            self._repository.upload(blob, pieces, progress)
         except (errors.InvalidArgument, errors.DataLoss):
-            self._blame(blob.digest)
+            if here:
+                self._blame(blob.digest)
             raise
 
     def _pieces(self, digest: str) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from corten import errors
 from corten.distribution.client import RegistryClient
 from corten.distribution.credential import Credential
 from corten.engine.feed import Report, run_stoppable
+from corten.engine.imageorigin import Origins
 from corten.engine.imagepush import push_tags
 from corten.engine.imagestore import ImageStore
 from corten.engine.settings import Settings
@@ -59,8 +60,9 @@ class Pushes:
             self._running.add(stop)
         try:
             repository = self._registries.repository(reference, credential, push=True, stop=stop)
+            origins = Origins(self._store.sources, self._registries, reference.domain, credential, stop)
             at_once = self._settings.max_concurrent_uploads
-            push_tags(self._store, repository, reference, platform, at_once, report, stop)
+            push_tags(self._store, repository, reference, platform, at_once, report, stop, origins)
         finally:
             with self._lock:
                 self._running.discard(stop)

@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 import zstandard
 
 from tests.support import registry as registries
-from tests.support.daemon import KIND
+from tests.support.daemon import KIND, Daemon
 from tests.support.http import Api
 from tests.support.layers import archive, member
 from tests.support.ocilayout import (
@@ -76,6 +77,11 @@ def push(api: Api, name: str, headers=None, **query) -> list[dict]:
     answer = api("POST", f"/images/{name}/push", query=query, headers=headers or ANONYMOUS)
     assert answer.status == 200, answer.body
     return [json.loads(line) for line in answer.body.splitlines()]
+
+
+def credential(username: str, password: str, **more: str) -> dict[str, str]:
+    document = {"username": username, "password": password, **more}
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(document).encode()).decode()}
 
 
 def statuses(records) -> list[str]:
@@ -150,6 +156,20 @@ class TestByteForByte:
         load(api, layout, target, f"{registry.host}/bytes/nested:latest")
         assert not error(push(api, f"{registry.host}/bytes/nested", tag="latest"))
         check_whole(registry, layout, "bytes/nested", target)
+
+    def test_what_was_pulled_goes_up_the_same(self, api: Api, docker: Docker, registry: Registry) -> None:
+        layout = Layout()
+        amd = layout.image(layer("round"), pack=lambda data: gzip.compress(data, 1, mtime=7))
+        target = layout.index(amd, layout.attestation(amd))
+        first, second = f"{registry.host}/bytes/first", f"{registry.host}/bytes/second"
+        load(api, layout, target, first + ":latest")
+        docker("push", first)
+        docker("rmi", first)
+        docker("pull", first)
+        docker("tag", first, second)
+        docker("push", second)
+        check_whole(registry, layout, "bytes/second", target)
+        assert docker("inspect", "-f", "{{.Id}}", second) == target["digest"]
 
 
 class TestRecords:
@@ -334,6 +354,90 @@ class TestChoice:
         check_whole(registry, layout, "choice/has", target)
 
 
+class TestGivenUp:
+    """With --blob-retention=drop the compressed layers are not kept: a push takes them from where they came."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def forgetful(cls) -> Iterator[Daemon]:
+        running = Daemon("cortend", ["--blob-retention", "drop"])
+        try:
+            running.start()
+            yield running
+        finally:
+            leaks = running.close()
+        assert not leaks
+
+    def pulled(self, forgetful: Daemon, api: Api, registry: Registry, path: str):
+        layout = Layout()
+        target = layout.image(layer(path, 100_000), pack=gzip.compress)
+        load(api, layout, target, f"{registry.host}/{path}:latest")
+        assert not error(push(api, f"{registry.host}/{path}", tag="latest"))
+        answer = forgetful.api(
+            "POST", "/images/create", query={"fromImage": f"{registry.host}/{path}", "tag": "latest"}
+        )
+        assert b"errorDetail" not in answer.body, answer.body
+        digest = json.loads(layout.blobs[target["digest"]])["layers"][0]["digest"]
+        assert not os.path.exists(f"{forgetful.data_root}/content/blobs/sha256/{digest[7:]}")
+        return layout, target
+
+    def retagged(self, forgetful: Daemon, registry: Registry, path: str, name: str, **query) -> list[dict]:
+        repository, tag = name.rsplit(":", 1)
+        query["tag"] = tag
+        source = f"/images/{registry.host}/{path}/tag"
+        assert forgetful.api("POST", source, query={"repo": repository, "tag": tag}).status == 201
+        return push(forgetful.api, repository, **query)
+
+    def test_to_the_same_registry(self, forgetful, api: Api, registry: Registry) -> None:
+        layout, target = self.pulled(forgetful, api, registry, "given/up")
+        records = self.retagged(forgetful, registry, "given/up", f"{registry.host}/given/mounted:1")
+        assert "Mounted from given/up" in statuses(records)
+        check_whole(registry, layout, "given/mounted", target, "1")
+
+    def test_to_another_registry(self, forgetful, api: Api, registry: Registry) -> None:
+        layout, target = self.pulled(forgetful, api, registry, "given/away")
+        with Registry() as other:
+            platform = '{"os":"linux","architecture":"amd64"}'
+            for tag, query in (("1", {}), ("2", {"platform": platform})):
+                records = self.retagged(
+                    forgetful, registry, "given/away", f"{other.host}/given/taken{tag}:{tag}", **query
+                )
+                assert not error(records)
+                check_whole(other, layout, f"given/taken{tag}", target, tag)
+
+    def test_where_nobody_has_it_any_more(self, forgetful, api: Api, registry: Registry) -> None:
+        self.pulled(forgetful, api, registry, "given/lost")
+        shutil.rmtree(f"{registry.data}/docker/registry/v2/repositories/given/lost")
+        with Registry() as other:
+            records = self.retagged(forgetful, registry, "given/lost", f"{other.host}/given/lost:1")
+            assert "is neither here nor in the registry" in error(records)
+            assert other.get("/v2/given/lost/tags/list")[0] == 404
+
+    def test_a_credential_is_not_shown_to_the_source(self, forgetful, api: Api, guarded: Registry) -> None:
+        """One that does not say which registry it is for is for the one that is pushed to."""
+        layout = Layout()
+        load(api, layout, layout.image(layer("secret")), f"{guarded.host}/given/secret:latest")
+        bob, eve = credential("bob", "s3cr3t"), credential("eve", "other")
+        assert not error(push(api, f"{guarded.host}/given/secret", bob, tag="latest"))
+        seen: list[bytes] = []
+
+        def listen(data: bytes, sent: int) -> bool:
+            seen.append(data)
+            return True
+
+        with Proxy(guarded.port, listen) as proxy, Registry(users={"eve": "other"}) as target:
+            name = f"{proxy.host}/given/secret"
+            answer = forgetful.api("POST", "/images/create", query={"fromImage": name, "tag": "latest"}, headers=bob)
+            assert b"errorDetail" not in answer.body, answer.body
+            seen.clear()
+            query = {"repo": f"{target.host}/given/secret", "tag": "1"}
+            assert forgetful.api("POST", f"/images/{name}/tag", query=query).status == 201
+            records = push(forgetful.api, f"{target.host}/given/secret", eve, tag="1")
+            assert "is neither here nor in the registry" in error(records)
+        assert any(b"HEAD /v2/given/secret/blobs/" in data for data in seen)
+        assert not any(b"uthorization:" in data for data in seen)
+
+
 class TestTrouble:
     def test_a_broken_connection_is_taken_up(self, api: Api, docker: Docker, registry: Registry) -> None:
         layout = Layout()
@@ -421,22 +525,19 @@ class TestTrouble:
 
 
 class TestCredentials:
-    def header(self, **fields: str) -> dict[str, str]:
-        return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()}
-
     def test_right_wrong_and_none(self, api: Api, docker: Docker, guarded: Registry) -> None:
         name = f"{guarded.host}/guarded/app"
         docker("tag", "busybox", name)
-        assert not error(push(api, name, self.header(username="bob", password="s3cr3t"), tag="latest"))
+        assert not error(push(api, name, credential("bob", "s3cr3t"), tag="latest"))
         assert error(push(api, name, tag="latest")).endswith("no basic auth credentials")
         assert error(push(api, name, {"X-Registry-Auth": "?"}, tag="latest")).endswith("no basic auth credentials")
-        wrong = self.header(username="bob", password="wrong")
+        wrong = credential("bob", "wrong")
         assert error(push(api, name, wrong, tag="latest")).endswith("unauthorized: authentication required")
 
     def test_credentials_of_another_host_are_not_shown(self, api: Api, docker: Docker, guarded: Registry) -> None:
         name = f"{guarded.host}/guarded/other"
         docker("tag", "busybox", name)
-        headers = self.header(username="bob", password="s3cr3t", serveraddress="registry.example.com")
+        headers = credential("bob", "s3cr3t", serveraddress="registry.example.com")
         assert error(push(api, name, headers, tag="latest")).endswith("no basic auth credentials")
 
     def test_in_the_body(self, api: Api, docker: Docker, guarded: Registry) -> None:

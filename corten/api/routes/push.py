@@ -27,7 +27,7 @@ async def push(call: Call) -> None:
     records = call.backend.images.push(
         reference, parse_platform(platform) if platform else None, await _credential(call)
     )
-    await jsonstream.send(call, _shown(records))
+    await jsonstream.send(call, _shown(records), coded=False)
 
 
 async def _credential(call: Call) -> Credential:
