@@ -8,7 +8,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from corten import errors
-from corten.distribution import watch
+from corten.distribution.connection import Connection
 from corten.distribution.failure import Unreachable, describe
 from corten.distribution.url import Url
 
@@ -20,12 +20,11 @@ DRAINED = 64 << 10
 class Answer:
     """Status, headers and a body that is still to be read. ``close`` it, or read it to its end."""
 
-    def __init__(self, method: str, url: Url, response: BaseHTTPResponse, watcher: "watch.Watch") -> None:
+    def __init__(self, method: str, url: Url, response: BaseHTTPResponse) -> None:
         self.method = method
         self.url = url
         self.status = response.status
         self.response = response
-        self._watch = watcher
 
     def header(self, name: str) -> str:
         """The value, "" without one; several are joined with commas."""
@@ -98,6 +97,6 @@ class Answer:
 
     def abort(self) -> None:
         """From another thread: make the reader stop now."""
-        sock = getattr(getattr(self.response, "connection", None), "sock", None)
-        if sock is not None:
-            watch.shut(sock)
+        connection: object = self.response.connection
+        if isinstance(connection, Connection):
+            connection.abort()

@@ -91,7 +91,8 @@ class RegistryClient:
         old.close()
 
     def close(self) -> None:
-        self._transport.close()
+        """End every request; those that wait for one get an error soon."""
+        self._transport.abort()
 
     def _sessions(
         self, domain: str, credential: Credential, *, mirrors: bool, stop: threading.Event | None

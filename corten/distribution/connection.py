@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from urllib3.response import HTTPResponse
 from corten import errors
 from corten.distribution import address
 from corten.distribution.address import Reach
-from corten.distribution.watch import Watch
+from corten.distribution.watch import Watch, shut
 
 Resolver = Callable[[str, int], Sequence[tuple[str, int]]]
 """(host, port) → socket addresses, best first. OSError."""
@@ -40,6 +41,12 @@ class Dialer:
         self.watch = watch
         self.handshake_timeout = handshake_timeout
         self.head_timeout = head_timeout
+        self.open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    def abort(self) -> None:
+        """End every connection that was made here."""
+        for connection in list(self.open):
+            connection.abort()
 
     def dial(self, host: str, port: int, timeout: float | None) -> socket.socket:
         """A connected socket. Refused when no address of *host* may be used; OSError of the last one tried."""
@@ -75,11 +82,13 @@ class _Answer(http.client.HTTPResponse):
         return super()._read_status()  # type: ignore[misc, no-any-return]
 
 
-class _Own:
+class Connection:
     """What both kinds share; ``dialer`` comes from the pool."""
 
     response_class = _Answer
     dialer: Dialer
+    wire: socket.socket | None = None
+    """The connected socket; ``sock`` is given up early where the server closes after its answer."""
     port: Any
     timeout: Any
     sock: Any
@@ -87,40 +96,55 @@ class _Own:
 
     def connect(self) -> None:
         """Dial, and shake hands where there are hands to shake, within a time for the whole."""
-        self._deadline: int | None = None
+        self._handshake: tuple[int, socket.socket] | None = None
         over = False
         try:
             super().connect()  # type: ignore[misc]
         except (OSError, http.client.HTTPException) as error:
-            if self._stop():
+            if self._shaken():
                 raise TimeoutError("TLS handshake timeout") from error
             raise
         finally:
-            over = self._stop()
+            over = self._shaken()
         if over:
             raise TimeoutError("TLS handshake timeout")
-
-    def _stop(self) -> bool:
-        deadline, self._deadline = self._deadline, None
-        return deadline is not None and self.dialer.watch.stop(deadline)
+        self.wire = self.sock
+        self.dialer.open.add(self)
 
     def _new_conn(self) -> socket.socket:
         sock = self.dialer.dial(self._dns_host.strip("[]"), self.port, self.timeout)
-        self._deadline = self.dialer.watch.start(sock, self.dialer.handshake_timeout)
+        # TLS takes the descriptor over into an object that is not known before its handshake is done
+        twin = sock.dup()
+        self._handshake = self.dialer.watch.start(twin, self.dialer.handshake_timeout), twin
         return sock
+
+    def _shaken(self) -> bool:
+        """Done with the handshake, one way or the other; says whether its time was over."""
+        handshake, self._handshake = self._handshake, None
+        if handshake is None:
+            return False
+        number, twin = handshake
+        over = self.dialer.watch.stop(number)
+        twin.close()
+        return over
+
+    def abort(self) -> None:
+        """From any thread: whoever waits for this connection finds its end."""
+        if self.wire is not None:
+            shut(self.wire)
 
     def getresponse(self) -> HTTPResponse:
         with self.dialer.watch.limit(self.sock, self.dialer.head_timeout):
             return super().getresponse()  # type: ignore[misc, no-any-return]
 
 
-class PlainConnection(_Own, urllib3.connection.HTTPConnection):  # type: ignore[misc]
+class PlainConnection(Connection, urllib3.connection.HTTPConnection):  # type: ignore[misc]
     def __init__(self, *arguments: Any, dialer: Dialer, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.dialer = dialer
 
 
-class TLSConnection(_Own, urllib3.connection.HTTPSConnection):  # type: ignore[misc]
+class TLSConnection(Connection, urllib3.connection.HTTPSConnection):  # type: ignore[misc]
     def __init__(self, *arguments: Any, dialer: Dialer, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.dialer = dialer

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -132,8 +133,10 @@ class Session:
 
     def pause(self, seconds: float) -> None:
         """Wait; Cancelled when the job is called off."""
-        if self.stop.wait(seconds):
-            raise errors.Cancelled("the request was cancelled")
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self.stop.wait(min(left, 0.5)) or self._transport.closed:
+                raise errors.Cancelled("the request was cancelled")
 
     def _wait_of(self, answer: Answer, pauses: Iterator[float]) -> float | None:
         """How long to wait before the next attempt; None when the registry wants more patience than we have."""

@@ -1,6 +1,7 @@
 """One request, one answer: pools of connections, TLS, proxies, time limits. No redirects, credentials, retries."""
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from http.client import HTTPException
@@ -12,6 +13,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout, make_headers, parse_url
 
+from corten import errors
 from corten.distribution import address
 from corten.distribution.address import Reach, Zone
 from corten.distribution.answer import Answer
@@ -50,6 +52,8 @@ class Transport:
         self._certificates = Certificates(config.certs_dirs)
         self._lock = threading.Lock()
         self._pools: OrderedDict[Any, HTTPConnectionPool] = OrderedDict()
+        self._dialers: weakref.WeakSet[Dialer] = weakref.WeakSet()
+        self.closed = False
 
     def exchange(
         self,
@@ -66,6 +70,8 @@ class Transport:
 
         *verify* and *trusted_by* are for ``Certificates.context``. An iterable body needs a Content-Length header.
         """
+        if self.closed:
+            raise errors.Cancelled("the client of registries is closed")
         pool = self._pool(url.origin, reach, verify, trusted_by)
         timeout = Timeout(connect=self.config.connect_timeout, read=self.config.idle_timeout)
         sent = {"User-Agent": self.config.user_agent, "Accept-Encoding": "identity", **headers}
@@ -87,7 +93,7 @@ class Transport:
             raise
         except (HTTPError, HTTPException, OSError) as error:
             raise Unreachable(method, url, describe(error, url.origin), error) from error
-        return Answer(method, url, response, self._watch)
+        return Answer(method, url, response)
 
     def _pool(self, origin: Origin, reach: Reach, verify: bool, trusted_by: tuple[str, ...]) -> HTTPConnectionPool:
         tls = origin.scheme == "https"
@@ -121,6 +127,7 @@ class Transport:
                 "_proxy_config": urllib3.ProxyManager(proxy).proxy_config,
             }
         dialer = Dialer(reach, self.resolver, self._watch, 2 * config.connect_timeout, config.head_timeout)
+        self._dialers.add(dialer)
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         if origin.scheme == "http":
             return _PlainPool(host, origin.port, maxsize=PER_POOL, dialer=dialer, **more)
@@ -140,3 +147,10 @@ class Transport:
             self._pools.clear()
         for pool in pools:
             pool.close()
+
+    def abort(self) -> None:
+        """Close, and end what is being read or waited for."""
+        self.closed = True
+        self.close()
+        for dialer in list(self._dialers):
+            dialer.abort()

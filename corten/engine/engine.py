@@ -183,13 +183,13 @@ class Engine:
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
+        self.registry.close()
         self.pool.shutdown()
         self.background.shutdown()
         self.migrations.close()
         self.network_layer.close()
         self.images.close()
         self.registries.close()
-        self.registry.close()
         self.snapshots.close()
         self.database.close()
 
