@@ -19,6 +19,7 @@ class Challenge(msgspec.Struct, frozen=True):
     service: str = ""
     scope: str = ""
     error: str = ""
+    error_description: str = ""
 
 
 def parse(headers: Iterable[str]) -> list[Challenge]:
@@ -43,6 +44,6 @@ def _parse(text: str) -> list[Challenge]:
             value = re.sub(r"\\(.)", r"\1", pair[2]) if pair[2] is not None else pair[3]
             parameters.setdefault(pair[1].lower(), value)
             position = pair.end()
-        known = {name: parameters[name] for name in ("realm", "service", "scope", "error") if name in parameters}
+        known = {name: parameters[name] for name in Challenge.__struct_fields__ if name in parameters}
         found.append(Challenge(scheme, **known))
     return found

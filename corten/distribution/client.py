@@ -8,11 +8,11 @@ from corten.distribution import login as logins
 from corten.distribution import search as searches
 from corten.distribution.answer import Answer
 from corten.distribution.config import RegistryConfig
-from corten.distribution.connection import Resolver, resolve
 from corten.distribution.credential import DEFAULT_SERVER, Credential, server_domain
 from corten.distribution.download import download
 from corten.distribution.endpoint import endpoints
 from corten.distribution.failure import Unreachable
+from corten.distribution.network import Network
 from corten.distribution.repository import Repository
 from corten.distribution.search import SearchResult
 from corten.distribution.session import Session
@@ -25,10 +25,10 @@ REMEMBERED = 300.0
 
 
 class RegistryClient:
-    """Thread-safe. *resolver* stands in for the system's name service where a test says so."""
+    """Thread-safe. *network* stands in for the host's where a test says so."""
 
-    def __init__(self, config: RegistryConfig, resolver: Resolver = resolve) -> None:
-        self._transport = Transport(config, resolver)
+    def __init__(self, config: RegistryConfig, network: Network | None = None) -> None:
+        self._transport = Transport(config, network)
         self._tokens = Tokens()
         self._lock = threading.Lock()
         self._schemes: dict[str, tuple[str, float]] = {}
@@ -69,7 +69,7 @@ class RegistryClient:
         domain, text = searches.split(term)
         transport = self._transport
         failure: Unreachable | None = None
-        for found in endpoints(domain, transport.config, transport.resolver, mirrors=False, index=True):
+        for found in endpoints(domain, transport.config, transport.network, mirrors=False, index=True):
             session = Session(found, credential, transport, self._tokens)
             try:
                 return searches.search(session, text, limit, filters)
@@ -84,7 +84,7 @@ class RegistryClient:
 
     def reconfigure(self, config: RegistryConfig) -> None:
         """Take over new settings; what is under way ends with the old ones."""
-        old, self._transport = self._transport, Transport(config, self._transport.resolver)
+        old, self._transport = self._transport, Transport(config, self._transport.network)
         with self._lock:
             self._schemes.clear()
         self._tokens.clear()
@@ -99,7 +99,7 @@ class RegistryClient:
     ) -> list[Session]:
         """Mirrors, then the registry itself by the one scheme that it answers."""
         transport = self._transport
-        found = endpoints(domain, transport.config, transport.resolver, mirrors=mirrors)
+        found = endpoints(domain, transport.config, transport.network, mirrors=mirrors)
         made = [Session(each, credential, transport, self._tokens, stop) for each in found]
         own = [session for session in made if not session.endpoint.mirror]
         return [*(session for session in made if session.endpoint.mirror), self._answering(domain, own)]

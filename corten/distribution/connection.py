@@ -3,41 +3,27 @@
 import http.client
 import socket
 import weakref
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import urllib3.connection
 from urllib3.response import HTTPResponse
 
-from corten import errors
-from corten.distribution import address
 from corten.distribution.address import Reach
+from corten.distribution.network import Network, dial
 from corten.distribution.watch import Watch, shut
 
-Resolver = Callable[[str, int], Sequence[tuple[str, int]]]
-"""(host, port) → socket addresses, best first. OSError."""
 MAX_INTERIM = 20
 """Interim answers (1xx) before the final one; the standard library would take them for ever."""
 
 
-class Refused(errors.Forbidden):
-    """The address is one that this request must not go to."""
-
-
-def resolve(host: str, port: int) -> list[tuple[str, int]]:
-    """The system's answer, in its order."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys((str(entry[4][0]), port) for entry in found))
-
-
 class Dialer:
-    """How far a connection may go, and the way there."""
+    """What the connections of one pool share: how far they may go, the way there, and time limits."""
 
     def __init__(
-        self, reach: Reach, resolver: Resolver, watch: Watch, handshake_timeout: float, head_timeout: float
+        self, reach: Reach, network: Network, watch: Watch, handshake_timeout: float, head_timeout: float
     ) -> None:
         self.reach = reach
-        self.resolver = resolver
+        self.network = network
         self.watch = watch
         self.handshake_timeout = handshake_timeout
         self.head_timeout = head_timeout
@@ -47,27 +33,6 @@ class Dialer:
         """End every connection that was made here."""
         for connection in list(self.open):
             connection.abort()
-
-    def dial(self, host: str, port: int, timeout: float | None) -> socket.socket:
-        """A connected socket. Refused when no address of *host* may be used; OSError of the last one tried."""
-        candidates = self.resolver(host, port)
-        allowed = [each for each in candidates if (ip := address.parse(each[0])) and self.reach.admits(ip)]
-        if not allowed:
-            shown = ", ".join(each[0] for each in candidates) or "no address"
-            raise Refused(f"connecting to {host} refused: {shown} is not where this registry may lead")
-        failure: OSError | None = None
-        for each in allowed:
-            try:
-                sock = socket.create_connection(each, timeout)
-            except OSError as error:
-                error.filename = f"{each[0]}:{each[1]}" if ":" not in each[0] else f"[{each[0]}]:{each[1]}"
-                failure = error
-                continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return sock
-        assert failure is not None
-        raise failure
 
 
 class _Answer(http.client.HTTPResponse):
@@ -79,7 +44,9 @@ class _Answer(http.client.HTTPResponse):
         self._interim += 1
         if self._interim > MAX_INTERIM:
             raise http.client.HTTPException("too many interim answers")
-        return super()._read_status()  # type: ignore[misc, no-any-return]
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        # the standard library goes on reading after 100 alone; 103 may come as well
+        return version, 100 if 100 < status < 200 and status != 101 else status, reason
 
 
 class Connection:
@@ -112,7 +79,7 @@ class Connection:
         self.dialer.open.add(self)
 
     def _new_conn(self) -> socket.socket:
-        sock = self.dialer.dial(self._dns_host.strip("[]"), self.port, self.timeout)
+        sock = dial(self.dialer.network, self._dns_host.strip("[]"), self.port, self.dialer.reach, self.timeout)
         # TLS takes the descriptor over into an object that is not known before its handshake is done
         twin = sock.dup()
         self._handshake = self.dialer.watch.start(twin, self.dialer.handshake_timeout), twin

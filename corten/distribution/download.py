@@ -19,5 +19,5 @@ def download(transport: Transport, text: str, stop: threading.Event) -> Answer:
     """
     full = text if "://" in text else f"http://{text}"
     url = urls.parse(full, "URL", "the request")
-    session = Session(place(url.origin, transport.config, transport.resolver), ANONYMOUS, transport, Tokens(), stop)
+    session = Session(place(url.origin, transport.config, transport.network), ANONYMOUS, transport, Tokens(), stop)
     return session.request("GET", url, ())

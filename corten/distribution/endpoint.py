@@ -8,7 +8,7 @@ from corten import errors
 from corten.distribution import address, url
 from corten.distribution.address import Reach, Zone
 from corten.distribution.config import RegistryConfig
-from corten.distribution.connection import Resolver
+from corten.distribution.network import Network
 from corten.distribution.url import Origin
 
 HUB = "docker.io"
@@ -30,7 +30,7 @@ HUB_INDEX = "index.docker.io"
 
 
 def endpoints(
-    domain: str, config: RegistryConfig, resolver: Resolver, *, mirrors: bool, index: bool = False
+    domain: str, config: RegistryConfig, network: Network, *, mirrors: bool, index: bool = False
 ) -> list[Endpoint]:
     """The servers of registry *domain* in the order they are tried; with *mirrors* those of Docker Hub go first.
     *index* is for the search, which has a server of its own there."""
@@ -38,26 +38,24 @@ def endpoints(
     if mirrors and domain == HUB:
         for mirror in config.mirrors:
             origin = url.parse(mirror, "mirror", "the configuration").origin
-            found.append(_endpoint(origin, origin.netloc, config, resolver, mirror=True))
+            found.append(_endpoint(origin, origin.netloc, config, network, mirror=True))
     server = (HUB_INDEX if index else HUB_SERVER) if domain == HUB else domain
-    secure = _endpoint(url.origin("https", server), domain, config, resolver)
+    secure = _endpoint(url.origin("https", server), domain, config, network)
     found.append(secure)
     if secure.insecure:
-        found.append(_endpoint(url.origin("http", server), domain, config, resolver))
+        found.append(_endpoint(url.origin("http", server), domain, config, network))
     return found
 
 
-def place(origin: Origin, config: RegistryConfig, resolver: Resolver) -> Endpoint:
+def place(origin: Origin, config: RegistryConfig, network: Network) -> Endpoint:
     """A server that is no registry, named by the user."""
-    return _endpoint(origin, origin.netloc, config, resolver)
+    return _endpoint(origin, origin.netloc, config, network)
 
 
-def _endpoint(
-    origin: Origin, domain: str, config: RegistryConfig, resolver: Resolver, mirror: bool = False
-) -> Endpoint:
+def _endpoint(origin: Origin, domain: str, config: RegistryConfig, network: Network, mirror: bool = False) -> Endpoint:
     listed = domain.lower() in config.insecure_hosts
     literal = address.parse(origin.host)
-    known = [literal] if literal is not None else _addresses(origin, config, resolver)
+    known = [literal] if literal is not None else _addresses(origin, config, network)
     inside = bool(known) and all(address.contains(config.insecure_networks, ip) for ip in known)
     insecure = listed or inside
     if literal is not None:
@@ -72,12 +70,12 @@ def _endpoint(
     return Endpoint(origin, domain, reach, insecure, mirror)
 
 
-def _addresses(origin: Origin, config: RegistryConfig, resolver: Resolver) -> list[address.Address]:
+def _addresses(origin: Origin, config: RegistryConfig, network: Network) -> list[address.Address]:
     """What the name stands for; nothing when a proxy resolves it or nobody knows it (the request will say so)."""
     if config.proxies.of(origin):
         return []
     try:
-        found = resolver(origin.host, origin.port)
+        found = network.resolve(origin.host, origin.port)
     except (OSError, UnicodeError, socket.gaierror):
         return []
     return [ip for each in found if (ip := address.parse(each[0])) is not None]

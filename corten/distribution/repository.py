@@ -54,7 +54,7 @@ class Repository:
         try:
             answer = session.request("HEAD", self._manifest_path(name), self.scopes, headers=_accept())
         except Answered as error:
-            if error.status in (401, 403, 429):
+            if error.codes or error.status == 429:
                 raise
             return self._fetch(session, name, None).descriptor  # some know no HEAD, and only a body says why
         told, kind, size = answer.header("Docker-Content-Digest"), answer.media_type, answer.length

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from corten import errors
+from corten.distribution import challenge
 from corten.distribution import endpoint as endpoints
 from corten.distribution.answer import Answer
 from corten.distribution.authorizer import Authorizer
 from corten.distribution.config import RegistryConfig
-from corten.distribution.connection import Refused
 from corten.distribution.credential import Credential
 from corten.distribution.endpoint import Endpoint
-from corten.distribution.failure import Answered, Unreachable, codes_of
+from corten.distribution.failure import Answered, Code, Unreachable, codes_of
+from corten.distribution.network import Refused
 from corten.distribution.token import Tokens
 from corten.distribution.transport import Body, Transport
 from corten.distribution.url import Url
@@ -25,6 +26,11 @@ MAX_ERROR = 64 << 10
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Statuses after which the same request may succeed."""
+
+_OAUTH = {
+    "invalid_token": ("UNAUTHORIZED", "authentication required"),
+    "insufficient_scope": ("DENIED", "requested access to the resource is denied"),
+}
 
 Chunks = Callable[[], Iterator[bytes]]
 
@@ -109,17 +115,15 @@ class Session:
 
     def failure(self, answer: Answer) -> Answered:
         """The error that an answer is."""
-        if answer.status == 401 and self.authorizer.helpless:
-            answer.discard()
-            return Answered(answer.method, answer.url, answer.status, (), "no basic auth credentials")
-        if answer.method == "HEAD":
-            answer.discard()
-            text = "unauthorized: authentication required" if answer.status == 401 else ""
-            return Answered(answer.method, answer.url, answer.status, (), text)
         try:
             codes, text = codes_of(answer.document(MAX_ERROR, self.config.document_timeout))
         except (errors.InvalidArgument, Unreachable):
             codes, text = [], ""
+        bearer = oauth_code(answer) if 400 <= answer.status < 500 else None
+        if bearer is not None:
+            codes = [bearer, *codes]
+        elif answer.status == 401 and not codes:
+            codes = [Code("UNAUTHORIZED", text or "authentication required")]
         return Answered(answer.method, answer.url, answer.status, codes, text)
 
     # waiting
@@ -167,8 +171,11 @@ class Session:
                 sent["Authorization"] = proof
             answer = self._once(method, url, sent, chunks() if chunks else body)
             if answer.status == 401 and own and not last:
-                if not self.authorizer.learn(answer) or self.authorizer.helpless:
+                if not self.authorizer.learn(answer):
                     return answer
+                if self.authorizer.helpless:
+                    answer.discard()
+                    raise errors.Unauthenticated(f'{method.capitalize()} "{url.shown}": no basic auth credentials')
                 if proof.startswith("Basic ") and self.authorizer.header(scopes) == proof:
                     return answer
                 answer.discard()
@@ -213,6 +220,15 @@ class Session:
             return self._transport.exchange(method, url, headers, body, reach=reach, verify=verify, trusted_by=trusted)
         except Refused as error:
             raise Refused(f"{source.origin.netloc} gave a {what} that is not followed: {error}") from error
+
+
+def oauth_code(answer: Answer) -> Code | None:
+    """What a bearer challenge says went wrong (RFC 6750, section 3.1), as the registry's own code."""
+    for each in challenge.parse(answer.headers("WWW-Authenticate")):
+        if each.scheme == "bearer" and each.error in _OAUTH:
+            code, message = _OAUTH[each.error]
+            return Code(code, each.error_description or message)
+    return None
 
 
 def retry_after(text: str) -> float | None:

@@ -19,8 +19,9 @@ from corten.distribution.address import Reach, Zone
 from corten.distribution.answer import Answer
 from corten.distribution.certs import Certificates
 from corten.distribution.config import RegistryConfig
-from corten.distribution.connection import Dialer, PlainConnection, Refused, Resolver, TLSConnection, resolve
+from corten.distribution.connection import Dialer, PlainConnection, TLSConnection
 from corten.distribution.failure import Unreachable, describe
+from corten.distribution.network import Network, Refused
 from corten.distribution.url import Origin, Url
 from corten.distribution.watch import Watch
 
@@ -43,11 +44,11 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class Transport:
-    """Thread-safe; one per configuration. *resolver* stands in for the system's where a test says so."""
+    """Thread-safe; one per configuration. *network* stands in for the host's where a test says so."""
 
-    def __init__(self, config: RegistryConfig, resolver: Resolver = resolve) -> None:
+    def __init__(self, config: RegistryConfig, network: Network | None = None) -> None:
         self.config = config
-        self.resolver = resolver
+        self.network = network or Network()
         self._watch = Watch()
         self._certificates = Certificates(config.certs_dirs)
         self._lock = threading.Lock()
@@ -126,7 +127,7 @@ class Transport:
                 "_proxy_headers": login,
                 "_proxy_config": urllib3.ProxyManager(proxy).proxy_config,
             }
-        dialer = Dialer(reach, self.resolver, self._watch, 2 * config.connect_timeout, config.head_timeout)
+        dialer = Dialer(reach, self.network, self._watch, 2 * config.connect_timeout, config.head_timeout)
         self._dialers.add(dialer)
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         if origin.scheme == "http":
