@@ -71,6 +71,6 @@ def _base(store: ImageStore, request: CommitRequest) -> tuple[ImageConfig, list[
     manifest = decode_manifest(store.content.read(base.manifest.digest))
     layers = list(manifest.layers or ())
     for layer in layers:
-        if not store.content.has(layer.digest):
+        if not store.content.has(layer.digest) and not store.sources.repositories(layer.digest):
             raise errors.NotFound(f"content digest {layer.digest}: not found")
     return decode_config(store.content.read(manifest.config.digest)), layers

@@ -131,6 +131,8 @@ def prune_images(store: ImageStore, filters: Mapping[str, Sequence[str]]) -> Pru
         ]
         names = {image.id: store.index.names_of(image.id) for image in doomed}
         freed = store.drop(doomed)
+        if not filters.keys() - {"dangling"}:
+            freed += store.partials.expire(0, store.fetching())
     for image in doomed:
         for name in names[image.id]:
             store.named_event("untag", image, name)

@@ -215,7 +215,9 @@ class Images:
         for item in chosen:
             for text in [name.familiar() for name in item.names] or [""]:
                 self._store.event("save", item.image, text)
-        return pull_ahead(self._streams, imagesave.write_archive(self._store, chosen))
+        with self._store.pinned() as pin:
+            await self._stream(lambda: imagesave.bring_back(self._store, chosen, pin))
+            return pull_ahead(self._streams, imagesave.write_archive(self._store, chosen))
 
     async def list(self, query: ImageQuery) -> list[ImageSummary]:
         """Newest first."""

@@ -1,6 +1,6 @@
 """``docker save``: one tar that is a docker-archive and an OCI layout at once; blobs go out as they are stored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -73,6 +73,16 @@ def _choose(store: ImageStore, image: StoredImage, platforms: Sequence[Platform]
         picked.append(manifest)
     target = picked[0].descriptor if len(picked) == 1 else image.descriptor
     return Chosen(target, [], image, picked, picked[0])
+
+
+def bring_back(store: ImageStore, images: list[Chosen], pin: Callable[[str], None]) -> None:
+    """Fetch the blobs that were given up here; before the first byte is written, since it can fail."""
+    for chosen in images:
+        for manifest in chosen.manifests:
+            for layer in manifest.layers:
+                pin(layer.digest)
+                if not store.content.has(layer.digest):
+                    store.fetch_again(layer)
 
 
 def write_archive(store: ImageStore, images: list[Chosen]) -> Iterator[bytes]:

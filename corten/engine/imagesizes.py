@@ -28,8 +28,8 @@ class Sizes:
         return sum(self.present(digest) for digest in _blobs(manifest))
 
     def available(self, manifest: StoredManifest) -> bool:
-        """Whether all of the manifest's blobs are here."""
-        return manifest.complete and all(self.present(layer.digest) or not layer.size for layer in manifest.layers)
+        """Whether all of the manifest's blobs are here, or can be had again."""
+        return self._store.available(manifest)
 
     def total(self, image: StoredImage) -> int:
         """Bytes of all of the image's blobs and unpacked layers, each once."""

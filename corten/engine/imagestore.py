@@ -37,7 +37,8 @@ _MAX_CONFIGS = 256
 
 
 class ImageStore:
-    """Thread-safe. ``users`` is replaced by the engine: the containers made from an image id."""
+    """Thread-safe. Replaced from outside are ``users``, the containers made from an image id; ``fetching``, the blobs
+    on their way here; and ``fetch_again``, which brings a blob back that was given up (see ``blobretention``)."""
 
     def __init__(self, root: str, database: Database, snapshots: Snapshots, emit: Emit) -> None:
         self.content = ContentStore(root)
@@ -47,6 +48,8 @@ class ImageStore:
         self.sources = BlobSources(database)
         self.emit = emit
         self.users: Callable[[str], list[ContainerUse]] = lambda image_id: []
+        self.fetching: Callable[[], list[str]] = list
+        self.fetch_again: Callable[[Descriptor], None] = _no_registry
         self._configs: dict[str, ImageConfig] = {}
         self.leases = Leases(database)
         self.quarantine = database.quarantine
@@ -67,8 +70,13 @@ class ImageStore:
         return config
 
     def available(self, manifest: StoredManifest) -> bool:
-        """Whether everything of the manifest is here: documents and layers."""
-        return manifest.complete and all(self.content.has(layer.digest) for layer in manifest.layers)
+        """Whether everything of the manifest is here, or is a layer whose blob was given up and can be had again."""
+        if not manifest.complete:
+            return False
+        missing = [layer for layer in manifest.layers if not self.content.has(layer.digest)]
+        if not missing:
+            return True
+        return self.runnable(manifest) and all(self.sources.repositories(layer.digest) for layer in missing)
 
     def runnable(self, manifest: StoredManifest) -> bool:
         """Whether containers can be made from it: an image whose layers are unpacked."""
@@ -249,3 +257,7 @@ def _needs(manifest: StoredManifest) -> list[Node]:
     if manifest.complete and manifest.chain_id:
         needed.append(Node(gc.LAYER, manifest.chain_id))
     return needed
+
+
+def _no_registry(blob: Descriptor) -> None:
+    raise errors.NotFound(f"content digest {blob.digest}: not found")

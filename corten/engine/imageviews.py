@@ -85,6 +85,8 @@ def inspect_image(
     content = sizes.content(main) if main is not None else sizes.present(image.id)
     if main is not None and main.descriptor.digest != image.id:
         content += sizes.present(image.id)
+    if main is not None and not all(sizes.present(layer.digest) for layer in main.layers):
+        content += store.unpacked_size(main)  # their blobs were given up: what is left of the layers are the files
     return ImageInspect(
         id=image.id,
         repo_tags=repo_tags(names),
@@ -152,7 +154,8 @@ def _with_top(rows: list[HistoryItem], image: StoredImage, tags: list[str]) -> l
 
 
 def layers_size(store: ImageStore) -> int:
-    """Bytes of all blobs and unpacked layers, each once (for system df)."""
+    """Bytes of all blobs, unpacked layers and unfinished downloads, each once (for system df)."""
     blobs = {digest for image in store.index.images() for digest in image.blobs()}
     sizes = Sizes(store)
-    return sum(sizes.present(digest) for digest in blobs) + sum(layer.size for layer in store.snapshots.layers())
+    unpacked = sum(layer.size for layer in store.snapshots.layers())
+    return sum(sizes.present(digest) for digest in blobs) + unpacked + sum(store.partials.sizes().values())

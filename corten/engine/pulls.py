@@ -1,19 +1,22 @@
 """Pulling as a service: many pulls at once over the same fetches, each stopped when its client goes away."""
 
+import queue
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
 from corten.distribution.client import RegistryClient
-from corten.distribution.credential import Credential
-from corten.engine.blobfetches import Fetches
+from corten.distribution.credential import ANONYMOUS, Credential
+from corten.engine.blobfetch import Source
+from corten.engine.blobfetches import Fetches, Ticket
 from corten.engine.feed import Report, run_stoppable
 from corten.engine.imagearrival import Cancellation
 from corten.engine.imagepull import ImagePull, Pulled
 from corten.engine.imagestore import ImageStore
 from corten.engine.settings import Settings
 from corten.model.image import Progress
+from corten.oci.manifest import Descriptor
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
@@ -31,6 +34,8 @@ class Pulls:
         self._registries = registries
         self._settings = settings
         self._fetches = Fetches(store.content, store.partials, store.snapshots)
+        store.fetching = self._fetches.busy
+        store.fetch_again = self.fetch_again
         self.configure()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pull")
         self._lock = threading.Lock()
@@ -40,10 +45,6 @@ class Pulls:
     def configure(self) -> None:
         """Take over the settings."""
         self._fetches.configure(self._settings.max_concurrent_downloads, self._settings.max_download_attempts)
-
-    def busy(self) -> list[str]:
-        """The digests that are being fetched."""
-        return self._fetches.busy()
 
     def close(self) -> None:
         """Stop all pulls; what they have so far serves the next ones."""
@@ -71,6 +72,38 @@ class Pulls:
                 labels = next((manifest.labels for manifest in image.manifests if manifest.labels), None) or {}
                 name = pulled.name
                 self._store.emit("pull", name.familiar(), {**labels, "name": name.familiar_name()})
+
+    def fetch_again(self, blob: Descriptor) -> None:
+        """Bring back a blob that was given up, from a repository that shows it to anybody. Blocking.
+
+        ``NotFound`` says what to do when nobody gives it.
+        """
+        failure = "no registry is known to have it"
+        for origin in self._store.sources.repositories(blob.digest):
+            try:
+                self._bring_back(blob, self._registries.repository(origin, ANONYMOUS))
+            except errors.CortenError as error:
+                failure = f"{origin.familiar_name()} does not give it: {error}"
+            else:
+                return
+        raise errors.NotFound(
+            f"layer {blob.digest} is not kept here and cannot be fetched again: {failure}; "
+            "pull its image with the daemon's blob-retention set to keep"
+        )
+
+    def _bring_back(self, blob: Descriptor, source: Source) -> None:
+        ended: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        ticket = self._fetches.join(blob, source, lambda status, current, total: None, ended, unpack=False)
+        try:
+            ended.get()
+            if ticket.error is not None:
+                raise ticket.error
+            writer = ticket.fetch.writer
+            with self._store.exclusive():
+                if writer is not None and not self._store.content.has(blob.digest):
+                    self._store.content.publish([writer])
+        finally:
+            self._fetches.leave(ticket)
 
     def _pull(
         self, reference: Reference, platform: Platform | None, credential: Credential, report: Report, on_stop: OnStop
