@@ -20,7 +20,8 @@ class ScriptedRegistry:
 
     ``breaks[digest]`` is a list of byte counts: each answer with that blob takes the first of them and closes the
     connection when so many bytes have been sent. ``ranges`` False makes it send whole blobs always. ``gate[digest]`` is
-    an event that a blob's last byte waits for.
+    an event that a blob's last byte waits for; with the digest in ``cut`` it never comes. ``status[digest]`` is the
+    answer to requests for the blob.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class ScriptedRegistry:
         self.breaks: dict[str, list[int]] = {}
         self.gate: dict[str, threading.Event] = {}
         self.held: dict[str, threading.Event] = {}
+        self.cut: set[str] = set()
         self.status: dict[str, int] = {}
         self.ranges = True
         self.requests: list[tuple[str, str, str]] = []
@@ -149,6 +151,9 @@ class ScriptedRegistry:
                 call.wfile.flush()
                 self.held[digest].set()
                 gate.wait(60)
+                if digest in self.cut:
+                    call.close_connection = True
+                    return
                 call.wfile.write(data[stop:])
         except OSError:
             call.close_connection = True
