@@ -44,6 +44,7 @@ from corten.network.networks import Networks
 from corten.runtime import initprogram
 from corten.runtime.ociruntime import Crun, OCIRuntime
 from corten.runtime.process import become_subreaper
+from corten.store import schema
 from corten.store.database import Database
 from corten.store.snapshot import Snapshots
 from corten.volume.store import Volumes
@@ -159,6 +160,8 @@ class Engine:
         become_subreaper()
         engine = cls(settings)
         try:
+            if former := engine.database.write(schema.sign):
+                log.info("taking over from Corten %s", former)
             engine.network_layer.start()
             engine.images.recover()
             restore = Restore(engine.life, engine.launcher)

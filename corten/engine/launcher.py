@@ -20,7 +20,7 @@ from corten.engine.paths import Paths
 from corten.linux import cgroup, mount
 from corten.linux.host import Host
 from corten.linux.migration import Migrations
-from corten.model.record import Record
+from corten.model.record import KNOWN, Record
 from corten.network.networks import Networks
 from corten.network.record import Attachment
 from corten.runtime import cdi
@@ -117,6 +117,7 @@ class Launcher:
         self.migrations.announce()
         run_dir, rootfs = self.paths.run(record.id), self.paths.rootfs(record.id)
         with contextlib.closing(joined), contextlib.ExitStack() as undo:
+            check_known(record)
             runtime = self.runtimes(record.runtime)
             self._fresh_run_dir(run_dir)
             undo.callback(self._remove_run_dir, run_dir)
@@ -274,3 +275,12 @@ class Launcher:
         finally:
             monitor.finish()
             monitor.close()
+
+
+def check_known(record: Record) -> None:
+    """``NotSupported`` for a container that a newer daemon has made, with something that this one does not know."""
+    if lacking := sorted(set(record.needs) - KNOWN):
+        raise errors.NotSupported(
+            f"container {record.id} was made by a newer Corten and needs what this one does not know: "
+            f"{', '.join(lacking)}"
+        )

@@ -12,6 +12,7 @@ import msgspec
 from corten import errors
 from corten.engine.container import Container
 from corten.model.record import Record
+from corten.model.unknown import Fields, put_back, unknown
 from corten.store import quarantine
 from corten.store.database import Database, Job
 
@@ -28,6 +29,8 @@ class Shelf:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate("containers", SCHEMA)
+        self._unknown: dict[str, Fields] = {}
+        """By id, what a newer daemon has written into records."""
         self._containers: dict[str, Container] = {}
         self._names: dict[str, str] = {}
 
@@ -40,6 +43,8 @@ class Shelf:
             except (msgspec.MsgspecError, errors.CortenError, TypeError) as error:
                 quarantined.take(quarantine.CONTAINER, str(container_id), error, "containers", {"id": container_id})
                 continue
+            if found := unknown(msgspec.msgpack.decode(data), record):
+                self._unknown[record.id] = found
             self._containers[record.id] = Container(record)
             self._names[record.name] = record.id
         return sorted(quarantined.keys(quarantine.CONTAINER))
@@ -85,6 +90,7 @@ class Shelf:
 
     def forget(self, container: Container) -> None:
         self._containers.pop(container.id, None)
+        self._unknown.pop(container.id, None)
         if self._names.get(container.name) == container.id:
             del self._names[container.name]
 
@@ -101,11 +107,14 @@ class Shelf:
 
     async def commit(self, container: Container) -> None:
         """Put the record on disk and return when it is there; in order with ``save``, so nothing newer is undone."""
-        await asyncio.wrap_future(self._database.submit(_saving(container.lasting)))
+        await asyncio.wrap_future(self._database.submit(self._saving(container)))
 
     def save(self, container: Container) -> None:
         """Put the record on disk soon, in order with other writes; ``saved`` waits for it."""
-        self._database.submit(_saving(container.lasting)).add_done_callback(_complain)
+        self._database.submit(self._saving(container)).add_done_callback(_complain)
+
+    def _saving(self, container: Container) -> Callable[[sqlite3.Connection], None]:
+        return _saving(container.lasting, self._unknown.get(container.id))
 
     async def saved(self) -> None:
         """Until everything is on disk that was saved so far: before somebody is told that it has happened.
@@ -134,8 +143,13 @@ def decode(container_id: str, data: bytes) -> Record:
     return record
 
 
-def _saving(record: Record) -> Callable[[sqlite3.Connection], None]:
-    data = _encode(record)
+def _saving(record: Record, found: Fields | None = None) -> Callable[[sqlite3.Connection], None]:
+    if found:
+        document = msgspec.to_builtins(record)
+        put_back(document, found)
+        data = _encode(document)
+    else:
+        data = _encode(record)
 
     def job(db: sqlite3.Connection) -> None:
         db.execute("INSERT OR REPLACE INTO containers VALUES (?, ?)", (record.id, data))

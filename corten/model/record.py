@@ -7,6 +7,10 @@
 from corten.model.base import Value
 from corten.model.container import ContainerConfig, EndpointSettings, HostConfig, MountPoint
 
+KNOWN: frozenset[str] = frozenset()
+"""What a record may need. A feature that would be lost in silence by a daemon which does not know its fields, such as
+one that confines a container, gets a name here, and the containers that use it have it in ``Record.needs``."""
+
 ZERO_TIME = 0
 """Times are integers: nanoseconds since the epoch; 0 means never and prints as 0001-01-01T00:00:00Z."""
 
@@ -76,3 +80,5 @@ class Record(Value, frozen=True):
     limits_due: bool = False
     """The processes of a running container have not all been given the limits of ``host_config`` yet."""
     state: RunState = RunState()
+    needs: list[str] = []
+    """Names of what a daemon has to know to start it (``KNOWN``): an older one shows, stops and removes it only."""

@@ -22,6 +22,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from corten import errors, faultpoint
+from corten.store import schema
 from corten.store.quarantine import Quarantine
 
 T = TypeVar("T")
@@ -60,9 +61,7 @@ class Database:
         self._readers_lock = threading.Lock()
         self._connection = self._open()
         self._check()
-        self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version (component TEXT PRIMARY KEY, version INTEGER NOT NULL)"
-        )
+        schema.prepare(self._connection)
         self._keep_room(f"{path}-wal")
         self._keep_pages()
         self._closed = False
@@ -122,26 +121,12 @@ class Database:
     def migrate(self, component: str, scripts: Iterable[str]) -> None:
         """Run the scripts of *component* that this file has not seen yet, in order, in one transaction.
 
-        With nothing to run nothing is written: a daemon must be able to start on a full disk.
+        With nothing to run nothing is written: a daemon must be able to start on a full disk. ``NotSupported`` when a
+        newer daemon has made of the file what this one cannot use.
         """
-        known = self.reader().execute("SELECT version FROM schema_version WHERE component=?", (component,)).fetchone()
         scripts = list(scripts)
-        if known is not None and known[0] >= len(scripts):
-            return
-
-        def job(connection: sqlite3.Connection) -> None:
-            row = connection.execute("SELECT version FROM schema_version WHERE component=?", (component,)).fetchone()
-            version = row[0] if row else 0
-            pending = scripts[version:]
-            for script in pending:
-                for statement in script.split(";"):
-                    if statement.strip():
-                        connection.execute(statement)
-            connection.execute(
-                "INSERT OR REPLACE INTO schema_version VALUES (?, ?)", (component, version + len(pending))
-            )
-
-        self.write(job)
+        if schema.behind(self.reader(), self.path, component, len(scripts)):
+            self.write(lambda connection: schema.advance(connection, component, scripts))
 
     def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run *job* in a transaction and return its result once that is durable. Blocks the calling thread."""

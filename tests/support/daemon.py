@@ -39,6 +39,8 @@ class Daemon:
         self.cgroup_parent = f"/{tag}"
         self.address = f"10.{200 + secrets.randbelow(50)}.{secrets.randbelow(255)}.1"
         self.process: subprocess.Popen[bytes] | None = None
+        self.package = REPOSITORY
+        """Where the daemon's own code is."""
         self.own_mounts: set[str] = set()
         """Made below its directories by the test itself."""
         self.api = Api(self.socket)
@@ -81,7 +83,7 @@ class Daemon:
         return name
 
     def start(self, timeout: float = 30) -> "Daemon":
-        environment = dict(os.environ, PYTHONPATH=REPOSITORY, **self.environment())
+        environment = dict(os.environ, PYTHONPATH=self.package, **self.environment())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self.base
