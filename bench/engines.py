@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import time
+from functools import cache
 from resource import RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
 
 from tests.support.daemon import Daemon
+from tests.support.registry import free_port
 from tests.support.stock import Docker
 
 PODMAN_BRIDGE = "cni-podman0"
@@ -37,7 +39,11 @@ class Engine(Daemon):
         path = f"{self.base}/containers.conf"
         with open(path, "w") as file:
             file.write(f"[containers]\ndefault_ulimits = [{', '.join(limits)}]\n")
-        return {"CONTAINERS_CONF": path}
+        registries = f"{self.base}/registries.conf"
+        with open(registries, "w") as file:  # the others take loopback for insecure by themselves
+            for port in registry_ports():
+                file.write(f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n')
+        return {"CONTAINERS_CONF": path, "CONTAINERS_REGISTRIES_CONF": registries}
 
     def settle(self) -> None:
         """Let what the last measurement started come to an end, so that the next one is not charged for it."""
@@ -61,3 +67,9 @@ def available(kind: str) -> str:
     if kind == "cortend":
         return ""
     return "" if shutil.which(kind) else f"{kind} is not installed"
+
+
+@cache
+def registry_ports() -> tuple[int, int]:
+    """Where the registries of this run listen: the one with the prepared images, and the one that is pushed to."""
+    return free_port(), free_port()

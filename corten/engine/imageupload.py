@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from corten import errors
 from corten.distribution.repository import Repository
@@ -68,18 +68,20 @@ class Uploads:
             return []
         with ThreadPoolExecutor(min(self._at_once, len(blobs)), thread_name_prefix="upload") as pool:
             running = [pool.submit(self._unless_stopped, work, blob) for blob in blobs]
-            done, waiting = wait(running, return_when=FIRST_EXCEPTION)
-            failure = next((error for each in done if (error := each.exception())), None)
-            if failure is not None:
-                for each in waiting:
-                    each.cancel()
-                self._stop.set()  # nobody needs the rest of a push that has failed
-                raise failure
+            wait(running)
+        failures = [error for each in running if (error := each.exception())]
+        if failures:
+            raise min(failures, key=lambda error: isinstance(error, errors.Cancelled))
         return [blob for blob, each in zip(blobs, running, strict=True) if each.result()]
 
     def _unless_stopped(self, work: Callable[[Descriptor], bool], blob: Descriptor) -> bool:
+        """Nobody needs the rest of a push that has failed: the first failure ends the others."""
         self.check()
-        return work(blob)
+        try:
+            return work(blob)
+        except BaseException:
+            self._stop.set()
+            raise
 
     def _is_missing(self, blob: Descriptor) -> bool:
         if blob.digest in self._there or self._repository.has_blob(blob.digest) is not None:
