@@ -112,7 +112,7 @@ def test_bombs_into_a_container(daemon: Daemon, api: Api) -> None:
 
 @pytest.mark.parametrize("door", ["import", "load"])
 def test_file_of_a_terabyte(daemon: Daemon, api: Api, door: str) -> None:
-    """A file that is nothing but a hole, and one whose header promises what never comes: over the bound, or the disk."""
+    """A file that is nothing but a hole, and one whose header promises what never comes: over a bound or the disk."""
     from tests.attack.test_layers import pax
 
     sparse = pax(
