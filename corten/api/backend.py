@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from corten.distribution.credential import Credential
 from corten.distribution.search import SearchResult
 from corten.engine.events import Subscription
+from corten.engine.fsck.subject import Options as CheckOptions
 from corten.engine.grants import Grants
 from corten.engine.logs import LogOptions
 from corten.engine.peer import Peer
@@ -16,6 +17,8 @@ from corten.engine.places import Places
 from corten.model.archive import PathStat
 from corten.model.container import ContainerConfig, EndpointSettings, HostConfig
 from corten.model.exec import ExecOptions, ExecState
+from corten.model.finding import Finding
+from corten.model.finding import Progress as CheckProgress
 from corten.model.image import (
     AttestationStatement,
     DeletedItem,
@@ -235,6 +238,10 @@ class RegistriesBackend(Protocol):
     async def inspect(self, name: str, credential: Credential) -> "tuple[Descriptor, Sequence[Platform]]": ...
 
 
+class ChecksBackend(Protocol):
+    def run(self, options: CheckOptions) -> AsyncGenerator[Finding | CheckProgress, None]: ...
+
+
 class Backend(Protocol):
     """The engine's facade."""
 
@@ -266,6 +273,8 @@ class Backend(Protocol):
     def registries(self) -> RegistriesBackend: ...
     @property
     def system(self) -> SystemBackend: ...
+    @property
+    def checks(self) -> ChecksBackend: ...
 
     @property
     def events(self) -> EventsBackend: ...

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Check what this host offers and what it lacks"),
     "events": ("events", "Follow what happens in the daemon"),
     "export": ("export", "Write a container's file system as a tar archive"),
+    "fsck": ("fsck", "Check the store, and repair what is damaged"),
     "history": ("history", "Show the layers of an image and how they came to be"),
     "import": ("import_", "Make an image of a tar archive of files"),
     "inspect": ("inspect:INSPECT", "Show all details of containers, images, volumes or networks"),

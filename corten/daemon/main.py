@@ -17,7 +17,7 @@ from corten.api.audit.trail import Trail
 from corten.api.audit.writer import AuditWriter
 from corten.api.backend import Backend
 from corten.api.server import create_app
-from corten.daemon import ownlog, systemd
+from corten.daemon import fsck, ownlog, systemd
 from corten.daemon.checks import registry_config
 from corten.daemon.config import HELP, Config
 from corten.daemon.listeners import Listeners
@@ -37,6 +37,8 @@ LONGEST_END = 75.0
 def main(words: Sequence[str] | None = None) -> int:
     """Entry point of ``cortend``; returns the exit code."""
     words = list(sys.argv[1:] if words is None else words)
+    if words[:1] == ["fsck"]:
+        return fsck.main(words[1:])
     try:
         config = Config.load(words)
     except errors.CortenError as error:

@@ -9,7 +9,7 @@ from corten import errors
 
 
 @contextlib.contextmanager
-def locked(*directories: str) -> Iterator[None]:
+def locked(*directories: str, doing: str = "start daemon") -> Iterator[None]:
     """Hold the existing *directories* locked (flock(2)); Conflict when another process has one of them.
 
     A lock ends with the process, so a killed daemon leaves nothing to clear.
@@ -21,5 +21,5 @@ def locked(*directories: str) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise errors.Conflict(f"failed to start daemon: {directory} is used by another cortend") from None
+                raise errors.Conflict(f"failed to {doing}: {directory} is used by another cortend") from None
         yield

@@ -16,6 +16,8 @@ from corten.engine.containers import Containers
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.export import Exports
+from corten.engine.fsck.online import Checks
+from corten.engine.fsck.subject import Subject
 from corten.engine.grants import Grants
 from corten.engine.health import HealthChecks
 from corten.engine.images import Images
@@ -44,7 +46,7 @@ from corten.network.networks import Networks
 from corten.runtime import initprogram
 from corten.runtime.ociruntime import Crun, OCIRuntime
 from corten.runtime.process import become_subreaper
-from corten.store import schema
+from corten.store import quarantine, schema
 from corten.store.database import Database
 from corten.store.snapshot import Snapshots
 from corten.volume.store import Volumes
@@ -137,6 +139,18 @@ class Engine:
         self.stats = Stats(self.host, self.background, self._alive)
         self.archives = Archives(views, self.containers.get, self._container_event)
         self.exports = Exports(views, self.containers.get, self._container_event)
+        self.checks = Checks(
+            Subject(
+                paths=self.paths,
+                database=self.database,
+                store=self.images.store,
+                records=self._records,
+                running=lambda: [container.id for container in self.life.shelf if container.alive],
+                volumes=lambda: [volume.name for volume in self.volume_layer.list()],
+                rewrite=self._rewrite,
+                online=True,
+            )
+        )
         self.system = System(
             settings=settings,
             host=self.host,
@@ -280,6 +294,18 @@ class Engine:
         return LogPaths(self.paths.log(container_id), f"{self.paths.run(container_id)}/ctl")
 
     # wiring
+
+    def _rewrite(self, kind: str, key: str) -> bool:
+        """Write a record anew that was damaged while the daemon ran; False when nothing is known of it."""
+        if kind == quarantine.CONTAINER:
+            found = [container for container in self.life.shelf if container.id == key]
+            for container in found:
+                self.life.shelf.write(container.record)
+            return bool(found)
+        image = self.images.store.index.get(key) if kind == quarantine.IMAGE else None
+        if image is not None:
+            self.images.store.index.add([(image, [])])
+        return image is not None
 
     def _record_of(self, reference: str) -> Record:
         return self.containers.get(reference).record

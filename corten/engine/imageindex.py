@@ -48,7 +48,7 @@ class ImageIndex:
         self._images: dict[str, StoredImage] = {}
         for digest, document in reader.execute("SELECT digest, document FROM images").fetchall():
             try:
-                self._images[digest] = _stored(digest, document)
+                self._images[digest] = stored(digest, document)
             except (msgspec.MsgspecError, errors.CortenError, TypeError) as error:
                 database.quarantine.take(quarantine.IMAGE, str(digest), error, "images", {"digest": digest})
         self._names: dict[str, Name] = {}
@@ -56,7 +56,7 @@ class ImageIndex:
         self._lock = threading.Lock()
         for name, digest, tagged in reader.execute("SELECT name, digest, tagged FROM image_names").fetchall():
             try:
-                self._remember(name, _name(name, digest, tagged))
+                self._remember(name, named(name, digest, tagged))
             except (errors.CortenError, TypeError) as error:
                 database.quarantine.take(quarantine.NAME, str(name), error, "image_names", {"name": name})
 
@@ -196,7 +196,7 @@ class ImageIndex:
                 self._by_image.pop(old.digest, None)
 
 
-def _stored(digest: str, document: bytes) -> StoredImage:
+def stored(digest: str, document: bytes) -> StoredImage:
     """A row's value, checked as far as a path on disk depends on it."""
     image = _decoder.decode(document)
     if image.id != digest:
@@ -206,7 +206,8 @@ def _stored(digest: str, document: bytes) -> StoredImage:
     return image
 
 
-def _name(name: str, digest: str, tagged: int) -> Name:
+def named(name: str, digest: str, tagged: int) -> Name:
+    """A row's value, checked. ``InvalidArgument`` or ``TypeError`` when it is damaged."""
     if not (isinstance(name, str) and isinstance(tagged, int)):
         raise TypeError("a value has the wrong type")
     return Name(Reference.parse(name), digests.check(digest), tagged)

@@ -106,6 +106,11 @@ class Images:
         if self._pulls is not None:
             self._pulls.configure()
 
+    @property
+    def store(self) -> ImageStore:
+        """What the use cases stand on, for checks and garbage collection."""
+        return self._store
+
     def recover(self) -> None:
         """Remove what an interrupted use case left behind. Blocking; call before the first request."""
         self._store.recover()

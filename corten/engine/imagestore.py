@@ -69,6 +69,10 @@ class ImageStore:
             self._configs[digest] = config
         return config
 
+    def forget_config(self, digest: str) -> None:
+        """Read an image config from the disk when it is asked for again."""
+        self._configs.pop(digest, None)
+
     def available(self, manifest: StoredManifest) -> bool:
         """Whether everything of the manifest is here, or is a layer whose blob was given up and can be had again."""
         if not manifest.complete:
@@ -227,12 +231,16 @@ class ImageStore:
         if freed:
             _log.info("removed %d bytes of content that no image refers to", freed)
 
+    def remake(self, digest: str) -> None:
+        """Make an image's record anew from its documents. ``NotFound`` or ``DataLoss`` when they are not whole."""
+        data = self.content.read(digest)
+        self.register(Descriptor(media_type=media_type_of(data), digest=digest, size=len(data)), [])
+
     def _rebuild(self) -> None:
-        """A record of an image that could not be read is made anew from the documents, when they are whole."""
+        """Records of images that could not be read are made anew, where that is possible."""
         for entry in self.quarantine.entries(quarantine.IMAGE):
             try:
-                data = self.content.read(entry.key)
-                self.register(Descriptor(media_type=media_type_of(data), digest=entry.key, size=len(data)), [])
+                self.remake(entry.key)
             except (errors.CortenError, OSError) as error:
                 _log.error("image %s cannot be made anew, no content is removed until it is: %s", entry.key, error)
             else:
@@ -254,8 +262,8 @@ class ImageStore:
 def _needs(manifest: StoredManifest) -> list[Node]:
     parts = [manifest.descriptor, *([manifest.config] if manifest.config else []), *manifest.layers]
     needed = [Node(gc.BLOB, part.digest) for part in parts]
-    if manifest.complete and manifest.chain_id:
-        needed.append(Node(gc.LAYER, manifest.chain_id))
+    if manifest.complete:  # each by itself, as the record of one in between may be lost
+        needed += [Node(gc.LAYER, chain_id) for chain_id in manifest.chain()]
     return needed
 
 

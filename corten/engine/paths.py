@@ -44,13 +44,19 @@ class Paths:
             path = f"{self.data_root}/{directory}"
             if os.path.isdir(path) and os.listdir(path):
                 raise errors.DataLoss(
-                    f"{self.database} is missing, but {path} still holds {kind}; put the file back from a backup, or "
+                    f"{self.database} is missing, but {path} still holds {kind}; put the file back from a backup, let "
+                    f"`corten fsck --repair` make a new one from what is on disk, or "
                     f"move {self.data_root} away to begin anew"
                 )
 
     @property
     def database(self) -> str:
         return f"{self.data_root}/state.db"
+
+    @property
+    def quarantine(self) -> str:
+        """What ``corten fsck`` has set aside: damaged blobs and databases."""
+        return f"{self.data_root}/quarantine"
 
     @property
     def containers(self) -> str:

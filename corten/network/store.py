@@ -28,10 +28,7 @@ class NetworkStore:
         rows = self._database.reader().execute("SELECT id, name, body FROM networks ORDER BY name").fetchall()
         for network_id, name, body in rows:
             try:
-                record = msgspec.json.decode(body, type=NetworkRecord)
-                if (record.id, record.name) != (network_id, name):
-                    raise errors.DataLoss(f"it describes network {record.name[:100]!r}")
-                found.append(record)
+                found.append(read_row(name, network_id, body))
             except (errors.CortenError, msgspec.MsgspecError, TypeError) as error:
                 self._database.quarantine.take(quarantine.NETWORK, str(name), error, "networks", {"id": network_id})
         return found
@@ -62,3 +59,11 @@ class NetworkStore:
             owner = secrets.token_hex(4)
             self.set_setting("owner", owner)
         return owner
+
+
+def read_row(name: str, network_id: str, body: bytes) -> NetworkRecord:
+    """A record's value, checked. ``DataLoss``, ``MsgspecError`` or ``TypeError`` when it is damaged."""
+    record = msgspec.json.decode(body, type=NetworkRecord)
+    if (record.id, record.name) != (network_id, name):
+        raise errors.DataLoss(f"it describes network {record.name[:100]!r}")
+    return record

@@ -227,6 +227,7 @@ def failure(path: str, error: sqlite3.Error) -> errors.CortenError:
 
 def damaged(path: str, what: str) -> errors.DataLoss:
     """The file itself is damaged, not only what stands in it."""
+    what = " ".join(what.split())
     return errors.DataLoss(
         f"the state database {path} is damaged ({what}); `corten fsck --repair` saves what can still be read"
     )

@@ -21,7 +21,8 @@ from corten.oci import digest as digests
 from corten.oci.manifest import LAYER, LAYER_GZIP, LAYER_ZSTD
 from corten.store.ahead import Ahead
 from corten.store.content import BlobWriter, ContentStore, sync_filesystem
-from corten.store.snapshot import Layer, Snapshots
+from corten.store.layerrecord import Layer
+from corten.store.snapshot import Snapshots
 from corten.store.treesum import TreeSum, tree_sum
 from corten.store.unpack import LayerUnpacker, Unpacked, adopt_implicit
 from corten.wire import compress
@@ -155,7 +156,7 @@ class LayerStream:
         self.writer = writer
         self._snapshots = snapshots
         self._queue: queue.Queue[bytes | memoryview] = queue.Queue(_QUEUE_PIECES)
-        self._directory = snapshots.new_layer_dir()
+        self.directory = snapshots.new_layer_dir()
         self._finished = False
         self._failed = False
         self._blob_hash = hashlib.sha256() if writer is None else None
@@ -218,30 +219,34 @@ class LayerStream:
             blob_size=self._blob_size,
             diff_id=diff_id or self.digest,
             media_type=LAYER_MEDIA_TYPES.get(kind, ""),
-            directory=self._directory,
+            directory=self.directory,
             unpacked=unpacked,
         )
 
     def commit(self, parent: str) -> Layer:
         """Make it the layer above *parent* (its chainID or ""). Sync first, and record it afterwards."""
         ready = self.ready()
-        implicit = ready.unpacked.implicit
-        if parent and implicit:
-            adopt_implicit(self._directory, implicit, self._snapshots.lower_dirs(parent))
-            self.adopted = True
-            if len(implicit) > 1:  # one is the root, which does not count
-                self._sum = tree_sum(self._directory)
-        layer = self._snapshots.place_layer(self._directory, parent, ready.diff_id, ready.unpacked.size, self._sum)
+        tree = self.take_looks(parent)
+        layer = self._snapshots.place_layer(self.directory, parent, ready.diff_id, ready.unpacked.size, tree)
         self.committed = True
         return layer
 
+    def take_looks(self, parent: str) -> TreeSum | None:
+        """Give directories that the archive has no entry for the looks of those in *parent*; returns the tree's sum."""
+        implicit = self.ready().unpacked.implicit
+        if parent and implicit:
+            adopt_implicit(self.directory, implicit, self._snapshots.lower_dirs(parent))
+            self.adopted = True
+            if len(implicit) > 1:  # one is the root, which does not count
+                self._sum = tree_sum(self.directory)
+        return self._sum
+
     def replace(self, layer: Layer) -> None:
         """Put it in the place of *layer*, which is damaged, durably; both have to be of the same archive."""
-        ready = self.ready()
-        if layer.parent and ready.unpacked.implicit:
-            adopt_implicit(self._directory, ready.unpacked.implicit, self._snapshots.lower_dirs(layer.parent))
-        sync_filesystem(self._directory)
-        self._snapshots.replace_layer(self._directory, layer, tree_sum(self._directory))
+        tree = self.take_looks(layer.parent)
+        sync_filesystem(self.directory)
+        assert tree is not None
+        self._snapshots.replace_layer(self.directory, layer, tree)
         self.committed = True
 
     def abort(self) -> None:
@@ -253,14 +258,14 @@ class LayerStream:
         with contextlib.suppress(errors.CortenError, OSError):
             self._future.result()
         if not self.committed:
-            self._snapshots.discard(self._directory)
+            self._snapshots.discard(self.directory)
 
     # the pool's thread
 
     def _unpack(self) -> tuple[str, str, Unpacked]:
         try:
             result = self._unpack_all()
-            self._sum = tree_sum(self._directory)
+            self._sum = tree_sum(self.directory)
             return result
         except BaseException:
             self._failed = True
@@ -271,7 +276,7 @@ class LayerStream:
     def _unpack_all(self) -> tuple[str, str, Unpacked]:
         source = compress.Prefixed(self._take)
         kind = compress.detect(source.peek(compress.MAGIC_LENGTH))
-        unpacker = LayerUnpacker(self._directory)
+        unpacker = LayerUnpacker(self.directory)
         if kind == compress.NONE:
             return kind, "", unpacker.run(source.read)
         with Ahead(compress.decompressed(source.read, kind), self._give_up) as plain:

@@ -60,8 +60,7 @@ class Quarantine:
             present = True
         rows = database.reader().execute("SELECT * FROM quarantine ORDER BY id") if present else ()
         self._entries = [Entry(*row) for row in rows]
-        self.before = len(self._entries)
-        """How many entries there were when the database was opened; what follows them is new."""
+        self._before = frozenset(entry.id for entry in self._entries)
 
     def entries(self, kind: str = "") -> list[Entry]:
         """Everything that was set aside, or what is of one *kind*; the oldest first."""
@@ -69,7 +68,7 @@ class Quarantine:
 
     def new(self) -> list[Entry]:
         """What was set aside since the database was opened."""
-        return self._entries[self.before :]
+        return [entry for entry in self._entries if entry.id not in self._before]
 
     def keys(self, kind: str) -> set[str]:
         """The ids or names of one *kind*."""
@@ -91,7 +90,9 @@ class Quarantine:
     @property
     def holds_content(self) -> bool:
         """Whether a record is missing without which nobody can tell which blobs and layers are needed."""
-        return any(entry.kind in _HOLDS_CONTENT for entry in self._entries)
+        return any(
+            entry.kind in _HOLDS_CONTENT or (entry.kind == CONTAINER and not entry.row) for entry in self._entries
+        )
 
     def take(self, kind: str, key: str, reason: object, origin: str, where: Mapping[str, Any]) -> None:
         """Move the row of table *origin* that fits *where* (column -> value) in here, in one transaction."""

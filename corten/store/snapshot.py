@@ -17,50 +17,23 @@ leaves nothing else behind.
 import errno
 import logging
 import os
-import sqlite3
 import tempfile
 import threading
-import time
-from collections.abc import Iterable, Mapping, Sequence
-
-import msgspec
+from collections.abc import Iterable, Sequence
 
 from corten import errors, faultpoint
 from corten.linux import durable, mount
 from corten.oci import digest as digests
 from corten.store import changes as layer_changes
-from corten.store import quarantine
+from corten.store import layerrecord, quarantine
 from corten.store.baselayer import make_base
 from corten.store.database import Database, Job
+from corten.store.layerrecord import Layer, checked_layer
 from corten.store.trash import Trash
 from corten.store.treesize import tree_size
 from corten.store.treesum import TreeSum
 
 log = logging.getLogger(__name__)
-
-_MIGRATIONS = (
-    """
-    CREATE TABLE layers (
-        chain_id TEXT PRIMARY KEY, parent TEXT NOT NULL, diff_id TEXT NOT NULL, size INTEGER NOT NULL,
-        created INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE snapshots (key TEXT PRIMARY KEY, chain_id TEXT NOT NULL) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE layer_sums (
-        chain_id TEXT PRIMARY KEY, entries INTEGER NOT NULL, size INTEGER NOT NULL, digest TEXT NOT NULL
-    ) WITHOUT ROWID
-    """,
-)
-
-
-class Layer(msgspec.Struct, frozen=True):
-    """A committed layer; ``parent`` is the chainID below or "", ``size`` the bytes it takes on disk."""
-
-    chain_id: str
-    parent: str
-    diff_id: str
-    size: int
 
 
 class Snapshots:
@@ -78,7 +51,7 @@ class Snapshots:
         os.chmod(self._empty, 0o755)
         self._base = os.path.join(root, "base")
         make_base(self._base)
-        database.migrate("snapshots", _MIGRATIONS)
+        database.migrate("snapshots", layerrecord.MIGRATIONS)
         self._lock = threading.Lock()
         self._layers: dict[str, Layer] = {}
         self._active: dict[str, str] = {}
@@ -90,7 +63,7 @@ class Snapshots:
         reader, quarantined = self._database.reader(), self._database.quarantine
         for row in reader.execute("SELECT chain_id, parent, diff_id, size FROM layers").fetchall():
             try:
-                layer = _layer(*row)
+                layer = checked_layer(*row)
             except (errors.CortenError, TypeError) as error:
                 quarantined.take(quarantine.LAYER, str(row[0]), error, "layers", {"chain_id": row[0]})
             else:
@@ -184,7 +157,7 @@ class Snapshots:
         durable.sync_directory(self._layers_dir)
         faultpoint.reach("layers.synced")
         sums = {layer.chain_id: self._sums.pop(layer.chain_id, None) for layer in layers}
-        self._database.write(lambda connection: _insert_layers(connection, layers, sums))
+        self._database.write(lambda connection: layerrecord.insert(connection, layers, sums))
         faultpoint.reach("layers.recorded")
         for chain_id in self._database.quarantine.keys(quarantine.LAYER).intersection(
             layer.chain_id for layer in layers
@@ -225,9 +198,17 @@ class Snapshots:
 
     def tree_sum(self, chain_id: str) -> TreeSum | None:
         """The sum that was recorded with a layer; None for one of an older version."""
-        select = "SELECT entries, size, digest FROM layer_sums WHERE chain_id=?"
-        row = self._database.reader().execute(select, (chain_id,)).fetchone()
-        return TreeSum(*row) if row else None
+        return layerrecord.read_sum(self._database.reader(), chain_id)
+
+    def note_sum(self, chain_id: str, tree: TreeSum) -> None:
+        """Record the sum of a layer that was found to be good."""
+        self._database.write(lambda connection: layerrecord.insert_sums(connection, {chain_id: tree}))
+
+    def drop_orphan(self, chain_id: str) -> None:
+        """Throw away a layer's directory without a record."""
+        with self._lock:
+            if chain_id not in self._layers:
+                self._trash.throw(self._layer_path(chain_id))
 
     def discard(self, path: str) -> None:
         """Throw away a directory of ``new_layer_dir``."""
@@ -248,7 +229,7 @@ class Snapshots:
         if not doomed:
             return 0
         names = [(layer.chain_id,) for layer in doomed]
-        self._database.write(lambda connection: _delete_layers(connection, names))
+        self._database.write(lambda connection: layerrecord.delete(connection, names))
         faultpoint.reach("layers.forgotten")
         for layer in doomed:
             self._trash.throw(self._layer_path(layer.chain_id))
@@ -264,6 +245,7 @@ class Snapshots:
             lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id)) and None
         )
         self._active[key] = chain_id
+        self._database.quarantine.discard(quarantine.SNAPSHOT, key)
 
     def prepare(self, key: str, chain_id: str) -> Job:
         """Make the directories of container *key* above *chain_id* ("" for an empty image). No mount.
@@ -415,30 +397,3 @@ class Snapshots:
         os.makedirs(upper, exist_ok=True)
         os.chown(upper, status.st_uid, status.st_gid)
         os.chmod(upper, status.st_mode & 0o7777)
-
-
-def _layer(chain_id: str, parent: str, diff_id: str, size: int) -> Layer:
-    """A record, checked: the chainID follows from what lies below (image-spec, config.md, Layer ChainID)."""
-    if not isinstance(size, int):
-        raise TypeError("a value has the wrong type")
-    digests.check(diff_id)
-    if chain_id != (digests.of(f"{parent} {diff_id}".encode()) if parent else diff_id):
-        raise errors.DataLoss("its chainID does not follow from the layer below it")
-    return Layer(chain_id, parent, diff_id, size)
-
-
-def _insert_layers(connection: sqlite3.Connection, layers: Sequence[Layer], sums: Mapping[str, TreeSum | None]) -> None:
-    now = time.time_ns()
-    connection.executemany(
-        "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)",
-        [(layer.chain_id, layer.parent, layer.diff_id, layer.size, now) for layer in layers],
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO layer_sums VALUES (?, ?, ?, ?)",
-        [(chain_id, tree.entries, tree.size, tree.digest) for chain_id, tree in sums.items() if tree is not None],
-    )
-
-
-def _delete_layers(connection: sqlite3.Connection, names: Sequence[tuple[str]]) -> None:
-    connection.executemany("DELETE FROM layers WHERE chain_id=?", names)
-    connection.executemany("DELETE FROM layer_sums WHERE chain_id=?", names)

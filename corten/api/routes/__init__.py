@@ -5,6 +5,7 @@ from corten.api.routes import (
     containers,
     files,
     images,
+    maintenance,
     networks,
     push,
     registries,
@@ -20,5 +21,5 @@ from corten.api.routing import Route
 def all_routes() -> list[Route]:
     """Every route. Within a group the order matters where one pattern covers another."""
     doors = (containers, streams, files, stats, commit, images, push, registries, networks, volumes, system)
-    groups = (*doors, unsupported)
+    groups = (*doors, maintenance, unsupported)
     return [route for group in groups for route in group.ROUTES]
