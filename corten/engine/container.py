@@ -38,6 +38,8 @@ class Container:
         self.probe: asyncio.Task[None] | None = None
         self.exit_waiters: Waiters = set()
         self.removal_waiters: Waiters = set()
+        self.began = 0
+        """When its run began, on the monotonic clock in ns: how long it runs must not depend on a clock that is set."""
         self.restart_delay = 0.0
         self.stopping = False
         """A stop or kill is under way, so the restart policy must not act on the exit."""

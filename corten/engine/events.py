@@ -5,7 +5,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 from typing import Self
 
 from corten import errors
@@ -110,6 +109,7 @@ class Subscription:
         self._owner = owner
         self._wanted = wanted
         self._until = until
+        self._end = time.monotonic() + (until - time.time_ns()) / 1e9
         self._queue: deque[Event] = deque()
         self._ready = asyncio.Event()
         self._closed = False
@@ -156,9 +156,8 @@ class Subscription:
         if not self._until:
             await self._ready.wait()
             return
-        remaining = (self._until - time.time_ns()) / 1e9
         try:
-            async with asyncio.timeout(max(remaining, 0)):
+            async with asyncio.timeout(max(self._end - time.monotonic(), 0)):
                 await self._ready.wait()
         except TimeoutError:
             self.close()
@@ -205,9 +204,9 @@ class Events:
         with self._lock:
             past = list(self._memory) if since or until else []
             self._subscriptions.append(subscription)
-        newest_first = takewhile(lambda event: event.time >= since, reversed(past))
-        for event in reversed(list(newest_first)):
-            subscription.push(event)
+        for event in past:
+            if event.time >= since:  # each one, as the clock may have been set back in between
+                subscription.push(event)
         return subscription
 
     def forget(self, subscription: Subscription) -> None:

@@ -48,38 +48,38 @@ class HealthChecks:
     async def _watch(self, container: Container) -> None:
         check = container.config.healthcheck
         assert check is not None
-        began = container.state.started_at
         while True:
-            await asyncio.sleep(self._pause(container, check, began) / 1e9)
+            await asyncio.sleep(self._pause(container, check) / 1e9)
             if container.state.status != "running":
                 continue  # paused
+            within_start = _runs_for(container) < check.start_period
             result = await self._probe(container, check)
             if not container.alive:
                 return
-            self._take(container, check, result, began)
+            self._take(container, check, result, within_start)
 
     @staticmethod
-    def _pause(container: Container, check: Healthcheck, began: int) -> int:
+    def _pause(container: Container, check: Healthcheck) -> int:
         health = container.state.health
         starting = health is not None and health.status == "starting"
-        if starting and check.start_period and time.time_ns() - began < check.start_period:
+        if starting and _runs_for(container) < check.start_period:
             return min(check.start_interval or DEFAULT_START_INTERVAL, check.interval or DEFAULT_INTERVAL)
         return check.interval or DEFAULT_INTERVAL
 
     async def _probe(self, container: Container, check: Healthcheck) -> HealthResult:
         test = check.test or []
         command = test[1:] if test[0] == "CMD" else [*(container.config.shell or ["/bin/sh", "-c"]), *test[1:]]
-        start = time.time_ns()
+        start, began = time.time_ns(), time.monotonic_ns()
         try:
             timeout = (check.timeout or DEFAULT_TIMEOUT) / 1e9
             code, output = await self._execs.probe(container, command, timeout, OUTPUT_LIMIT)
         except (errors.CortenError, OSError) as error:
             code, output = -1, str(error)
-        return HealthResult(start=start, end=time.time_ns(), exit_code=code, output=output)
+        return HealthResult(start=start, end=start + time.monotonic_ns() - began, exit_code=code, output=output)
 
-    def _take(self, container: Container, check: Healthcheck, result: HealthResult, began: int) -> None:
+    def _take(self, container: Container, check: Healthcheck, result: HealthResult, within_start: bool) -> None:
         before = container.state.health or HealthState()
-        after = judge(before, check, result, within_start=result.start - began < check.start_period)
+        after = judge(before, check, result, within_start=within_start)
         container.enter(lifecycle.probed(container.state, after))
         if after.status != before.status:
             self._life.shelf.save(container)
@@ -90,6 +90,11 @@ class HealthChecks:
         for probe in probes:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
+
+
+def _runs_for(container: Container) -> int:
+    """Nanoseconds."""
+    return time.monotonic_ns() - container.began
 
 
 def judge(before: HealthState, check: Healthcheck, result: HealthResult, *, within_start: bool) -> HealthState:

@@ -112,6 +112,7 @@ class Life:
         monitor = container.monitor
         assert monitor is not None
         self._loop.add_reader(monitor.pidfd, self._exited, container)
+        container.began = time.monotonic_ns() - max(0, time.time_ns() - container.state.started_at)
         for told in self.on_start:
             told(container)
 
@@ -160,14 +161,15 @@ class Life:
         self.shelf.save(container)
         if outcome.oom:
             self.emit(container, "oom")
-        seconds = max(0, outcome.time - state.started_at) // 1_000_000_000
-        self.emit(container, "die", exitCode=str(outcome.code), execDuration=str(seconds))
+        ran_for = time.monotonic_ns() - container.began if container.began else ended - state.started_at
+        container.began = 0
+        self.emit(container, "die", exitCode=str(outcome.code), execDuration=str(ran_for // 1_000_000_000))
         container.held = held
         container.cleanup = self._own(self._clean(container, outcome, again))
         if again and self.closing:
             return  # the next daemon will see that a restart is due
         if again:
-            container.restart_delay = next_delay(container.restart_delay, outcome.time - state.started_at)
+            container.restart_delay = next_delay(container.restart_delay, ran_for)
             container.restart = self._own(self._restart_later(container))
             return
         if container.host_config.auto_remove and not (container.kept or self.closing):
