@@ -1,7 +1,10 @@
-"""A blob on its way to a registry: POST opens an upload, PATCH streams, PUT closes it (distribution-spec, Pushing)."""
+"""A blob on its way to a registry: POST opens an upload, one PUT brings the bytes and closes it (distribution-spec,
+Pushing, "POST then PUT"). What a broken PUT has left there is gone on with by a PATCH and closed by an empty PUT.
+"""
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote
 
 from corten import errors
@@ -64,7 +67,7 @@ def _stream(
     offset: int,
     progress: Callable[[int], None],
 ) -> None:
-    """The rest of the bytes in one PATCH, then the PUT that closes."""
+    """The bytes from *offset* on, and the end."""
 
     def rest() -> Iterator[bytes]:
         position = 0
@@ -79,21 +82,21 @@ def _stream(
         if position != descriptor.size:
             raise errors.DataLoss(f"{descriptor.digest} has {position} bytes, its descriptor says {descriptor.size}")
 
-    if offset < descriptor.size or not descriptor.size:
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(descriptor.size - offset),
-        }
-        if offset:
+    size = descriptor.size - offset
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+    body: dict[str, Any] = {"headers": headers, "chunks": rest}
+    if offset:
+        if size:
             headers["Content-Range"] = f"{offset}-{descriptor.size - 1}"
-        answer = session.request(
-            "PATCH", location, scopes, headers=headers, chunks=rest, accept=(202, 204, 201), follow=False, attempts=1
-        )
-        answer.discard()
-        location = location_of(answer)
+            answer = session.request(
+                "PATCH", location, scopes, **body, accept=(202, 204, 201), follow=False, attempts=1
+            )
+            answer.discard()
+            location = location_of(answer)
+        body = {"body": b""}
     mark = "&" if "?" in location.target else "?"
     closing = Url(location.origin, f"{location.target}{mark}digest={quote(descriptor.digest, safe='')}")
-    answer = session.request("PUT", closing, scopes, body=b"", accept=(201, 204, 202, 200), follow=False, attempts=1)
+    answer = session.request("PUT", closing, scopes, **body, accept=(201, 204, 202, 200), follow=False, attempts=1)
     told = answer.header("Docker-Content-Digest")
     answer.discard()
     if told.startswith(descriptor.digest.split(":")[0] + ":") and told != descriptor.digest:

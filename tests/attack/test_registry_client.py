@@ -341,13 +341,11 @@ def test_an_upload_elsewhere_takes_no_credentials_along(certs_dir, tls):
         return Reply(202, headers={"Location": "https://evil.example.net/upload?x=1"})
 
     def evil(request: Request) -> Reply:
-        if request.method == "PATCH":
-            return Reply(202, headers={"Location": "/upload?x=2"})
         return Reply(201)
 
     with Lab(certs_dir, tls, basic(registry), evil) as lab:
         lab.repository(push=True).upload(LAYER, lambda: iter([DATA]), lambda done: None)
-        assert [each.method for each in lab.evil.seen] == ["PATCH", "PUT"]
+        assert [each.method for each in lab.evil.seen] == ["PUT"]
         lab.assert_nothing_leaked()
 
 
