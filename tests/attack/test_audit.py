@@ -142,12 +142,15 @@ def test_secrets_stay_out(clean: Daemon, image: str, api: Api) -> None:
     api("DELETE", "/volumes/share")
     headers = {"X-Registry-Auth": "s3cr3t-auth", "Authorization": "Basic s3cr3t-auth"}
     api("POST", "/images/no/such/push", headers=headers)
+    address = "https://u:s3cr3t-auth@127.0.0.1:1/"
+    api("POST", "/auth", {"username": "who", "password": "s3cr3t-auth", "serveraddress": address})
     api("POST", "/build", query={"buildargs": '{"TOKEN": "s3cr3t-arg"}', "remote": "https://u:s3cr3t-auth@host/x"})
     api("POST", "/images/create", b"", query={"fromSrc": "-", "repo": "x", "changes": "ENV A=s3cr3t-change"})
-    since(clean, 0, 7)
+    since(clean, 0, 8)
     text = Path(clean.base, "audit/log").read_text()
     assert [secret for secret in SECRETS if secret in text] == []
     assert "volume-mount:cifs://server/share:rw" in text
+    assert '"username":"who"' in text and '"registry":"127.0.0.1:1"' in text
 
 
 def test_control_characters_and_floods_of_text(clean: Daemon, image: str, api: Api) -> None:

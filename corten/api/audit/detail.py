@@ -13,8 +13,9 @@ from corten.api.call import Call
 from corten.api.decode import decode, sent_fields
 from corten.api.keys import key_of
 from corten.api.networkshape import request_of
-from corten.api.routes import containers, networks, streams, volumes
+from corten.api.routes import containers, networks, registries, streams, volumes
 from corten.api.routing import Handler
+from corten.distribution.credential import from_document, server_domain
 from corten.model.container import HostConfig
 from corten.model.exec import ExecOptions
 
@@ -125,6 +126,12 @@ def _disconnect(call: Call, document: dict[str, Any]) -> Fields:
     return {"container": request.container, "force": request.force}
 
 
+def _login(call: Call, document: dict[str, Any]) -> Fields:
+    credential = from_document(document, "request")
+    registry = server_domain(credential.server_address).rpartition("@")[2]  # what is before may be a password
+    return {"registry": registry, "username": credential.username}
+
+
 BODIES: dict[Handler, Detail] = {
     containers.create: _create,
     containers.update: _update,
@@ -134,6 +141,7 @@ BODIES: dict[Handler, Detail] = {
     networks.create: _network,
     networks.connect: _connect,
     networks.disconnect: _disconnect,
+    registries.login: _login,
 }
 """Handlers with a JSON body that decides something. The handler itself reads the same bytes again."""
 
