@@ -1,7 +1,6 @@
 """The answer to one request, read within bounds."""
 
-import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from http.client import HTTPException
 
 from urllib3.exceptions import HTTPError
@@ -13,6 +12,8 @@ from corten.distribution.failure import Unreachable, describe
 from corten.distribution.url import Url
 
 _PART = 64 << 10
+LONGEST_READ = 300.0
+"""Seconds for one read, however much it asks for: a peer that sends a byte a minute is not waited for."""
 DRAINED = 64 << 10
 """An unread rest up to here is read, so that its connection can serve the next request."""
 
@@ -46,15 +47,12 @@ class Answer:
         return self.header("Content-Type").split(";", 1)[0].strip().lower()
 
     def read(self, size: int) -> bytes:
-        """Up to *size* bytes, b"" at the end. Unreachable when the connection breaks before that."""
+        """Up to *size* bytes, b"" at the end. Unreachable when the connection breaks or crawls."""
         try:
-            return self.response.read(size, decode_content=False)
+            with self._limit(LONGEST_READ):
+                return self.response.read(size, decode_content=False)
         except (HTTPError, HTTPException, OSError) as error:
             raise Unreachable(self.method, self.url, describe(error, self.url.origin), error) from error
-
-    def parts(self) -> Iterator[bytes]:
-        while part := self.read(_PART):
-            yield part
 
     def document(self, limit: int, seconds: float) -> bytes:
         """The whole body. InvalidArgument over *limit* bytes, Unreachable when it takes longer than *seconds*."""
@@ -62,19 +60,24 @@ class Answer:
             self.close()
             raise self._too_large(limit)
         found = bytearray()
-        end = time.monotonic() + seconds
         try:
-            for part in self.parts():
-                found += part
-                if len(found) > limit:
-                    raise self._too_large(limit)
-                if time.monotonic() > end:
-                    raise Unreachable(self.method, self.url, f"not complete within {seconds:g} s", None)
+            with self._limit(seconds):
+                while part := self.read(_PART):
+                    found += part
+                    if len(found) > limit:
+                        raise self._too_large(limit)
+        except TimeoutError as error:
+            self.close()
+            raise Unreachable(self.method, self.url, str(error), error) from error
         except BaseException:
             self.close()
             raise
         self.response.release_conn()
         return bytes(found)
+
+    def _limit(self, seconds: float) -> AbstractContextManager[None]:
+        connection: object = self.response.connection
+        return connection.limit(seconds) if isinstance(connection, Connection) else nullcontext()
 
     def _too_large(self, limit: int) -> errors.InvalidArgument:
         return errors.InvalidArgument(f"{self.url.shown} answers with more than {limit} bytes")

@@ -1,16 +1,11 @@
 """A blob on its way from a registry."""
 
-import time
 from types import TracebackType
 
 from corten import errors
 from corten.distribution.answer import Answer
 from corten.distribution.failure import Unreachable
 from corten.oci.manifest import Descriptor
-
-SLOW_AFTER = 300.0
-SLOWEST = 100
-"""Bytes per second over the last ``SLOW_AFTER`` seconds; what is slower than that is a peer that keeps us busy."""
 
 
 class BlobStream:
@@ -24,7 +19,6 @@ class BlobStream:
         self.descriptor = descriptor
         self._answer = answer
         self._left = descriptor.size - offset
-        self._window = (time.monotonic(), self._left)
 
     @property
     def left(self) -> int:
@@ -41,9 +35,9 @@ class BlobStream:
             return b""
         data = self._answer.read(min(size, self._left))
         if not data:
-            raise self._broken(f"unexpected EOF: {self._left} of {self.descriptor.size} bytes are missing")
+            text = f"unexpected EOF: {self._left} of {self.descriptor.size} bytes are missing"
+            raise Unreachable(self._answer.method, self._answer.url, text, None)
         self._left -= len(data)
-        self._check_pace()
         return data
 
     def _finish(self) -> None:
@@ -53,17 +47,6 @@ class BlobStream:
                 f"{self.descriptor.digest}: the registry sends more than {self.descriptor.size} bytes"
             )
         self.close()
-
-    def _check_pace(self) -> None:
-        since, left = self._window
-        now = time.monotonic()
-        if now - since >= SLOW_AFTER:
-            if left - self._left < SLOWEST * SLOW_AFTER:
-                raise self._broken("the transfer is too slow")
-            self._window = (now, self._left)
-
-    def _broken(self, text: str) -> Unreachable:
-        return Unreachable(self._answer.method, self._answer.url, text, None)
 
     def abort(self) -> None:
         """From any thread: the reader's ``read`` fails now."""

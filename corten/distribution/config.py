@@ -81,11 +81,13 @@ def _domain(entry: str) -> str:
         domain = domain.removeprefix(scheme)
     if "://" in entry and not entry.lower().startswith(("http://", "https://")):
         raise errors.InvalidArgument(f"insecure registry {entry} should not contain '://'")
+    domain = domain.rstrip("/")
     try:
-        url.origin("https", domain)
+        if url.parse(f"https://{domain}", "name", "the configuration").target != "/":
+            raise errors.InvalidArgument("a path")
     except errors.InvalidArgument:
         raise errors.InvalidArgument(f"insecure registry {entry} is not valid: invalid host {domain!r}") from None
-    return domain.rstrip("/")
+    return domain
 
 
 def _listed(text: str) -> list[str]:

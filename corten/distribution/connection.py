@@ -3,6 +3,7 @@
 import http.client
 import socket
 import weakref
+from contextlib import AbstractContextManager
 from typing import Any
 
 import urllib3.connection
@@ -99,6 +100,10 @@ class Connection:
         """From any thread: whoever waits for this connection finds its end."""
         if self.wire is not None:
             shut(self.wire)
+
+    def limit(self, seconds: float) -> AbstractContextManager[None]:
+        """Inside, the connection ends after *seconds*."""
+        return self.dialer.watch.limit(self.wire, seconds)
 
     def getresponse(self) -> HTTPResponse:
         with self.dialer.watch.limit(self.sock, self.dialer.head_timeout):

@@ -116,11 +116,15 @@ class Transport:
     def _make(self, origin: Origin, reach: Reach, context: Any, proxy: str) -> HTTPConnectionPool:
         config = self.config
         more: dict[str, Any] = {}
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        port, tls = origin.port, origin.scheme == "https"
         if proxy:
             reach = Reach(Zone.NEVER, named=True)  # the proxy is the administrator's choice
             parsed = parse_url(proxy)
             if parsed.port is None:
                 parsed = parsed._replace(port=443 if parsed.scheme == "https" else 80)
+            if not tls:  # the proxy is asked in the server's place, and not for a tunnel
+                host, port, tls = parsed.host or "", parsed.port or 0, parsed.scheme == "https"
             login = make_headers(proxy_basic_auth=unquote(parsed.auth)) if parsed.auth else {}
             more = {
                 "_proxy": parsed._replace(auth=None),
@@ -129,10 +133,9 @@ class Transport:
             }
         dialer = Dialer(reach, self.network, self._watch, 2 * config.connect_timeout, config.head_timeout)
         self._dialers.add(dialer)
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
-        if origin.scheme == "http":
-            return _PlainPool(host, origin.port, maxsize=PER_POOL, dialer=dialer, **more)
-        return _TLSPool(host, origin.port, maxsize=PER_POOL, dialer=dialer, ssl_context=context, **more)
+        if not tls:
+            return _PlainPool(host, port, maxsize=PER_POOL, dialer=dialer, **more)
+        return _TLSPool(host, port, maxsize=PER_POOL, dialer=dialer, ssl_context=context, **more)
 
     @staticmethod
     def _check_proxied(origin: Origin, reach: Reach) -> None:

@@ -24,6 +24,7 @@ class Watch:
         self._over: set[int] = set()
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
+        self._wakes = 0.0
 
     @contextlib.contextmanager
     def limit(self, sock: socket.socket | None, seconds: float) -> Iterator[None]:
@@ -52,7 +53,7 @@ class Watch:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="registry-watch", daemon=True)
                 self._thread.start()
-            elif self._heap[0][1] == number:
+            elif self._heap[0][0] < self._wakes:
                 self._condition.notify()
             return number
 
@@ -69,18 +70,17 @@ class Watch:
     def _run(self) -> None:
         with self._condition:
             while True:
-                if not self._heap:
-                    if not self._condition.wait(self.IDLE) and not self._heap:
-                        self._thread = None
-                        return
-                    continue
-                left = self._heap[0][0] - time.monotonic()
-                if left > 0:
-                    self._condition.wait(left)
-                    continue
-                _, number, sock = heapq.heappop(self._heap)
-                self._over.add(number)
-                shut(sock)
+                now = time.monotonic()
+                while self._heap and self._heap[0][0] <= now:
+                    _, number, sock = heapq.heappop(self._heap)
+                    self._over.add(number)
+                    shut(sock)
+                # most deadlines are met long before: waking for each new one would cost more than the reads they guard
+                wait = min(self._heap[0][0] - now, self.IDLE) if self._heap else self.IDLE
+                self._wakes = now + wait
+                if not self._condition.wait(wait) and wait == self.IDLE and not self._heap:
+                    self._thread = None
+                    return
 
 
 def shut(sock: socket.socket) -> None:

@@ -1,10 +1,13 @@
 """Debian's docker-registry on loopback, for tests: ``with Registry() as registry: registry.host``."""
 
 import contextlib
+import ctypes
 import json
 import os
+import secrets
 import shutil
 import socket
+import string
 import subprocess
 import tempfile
 import time
@@ -20,11 +23,11 @@ MISSING = None if PROGRAM else "docker-registry is not installed"
 
 def htpasswd_line(user: str, password: str) -> str:
     """A line for htpasswd; the registry takes bcrypt alone."""
-    import crypt
-
-    salt = crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=32)
-    hashed = crypt.crypt(password, salt)
-    return f"{user}:$2y${hashed[4:]}\n"
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    salt = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(21)) + "."
+    hashed = library.crypt(password.encode(), f"$2b$05${salt}".encode())
+    return f"{user}:$2y${hashed.decode()[4:]}\n"
 
 
 def free_port() -> int:
