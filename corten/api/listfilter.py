@@ -1,6 +1,5 @@
 """Which containers ``GET /containers/json`` shows."""
 
-import re
 from collections.abc import Callable, Iterable
 
 from corten import errors
@@ -8,6 +7,7 @@ from corten.api import filters as filter_values
 from corten.api.backend import ContainerView
 from corten.api.filters import Filters
 from corten.model.record import Record
+from corten.wire.regex import Regex
 
 KEYS = frozenset(
     (
@@ -95,15 +95,19 @@ def _tests(filters: Filters, resolve_image: ResolveImage) -> list[Test]:
 
 
 def _by_pattern(values: list[str], texts: Callable[[Record], tuple[str, ...]]) -> Test:
-    patterns = []
+    patterns: list[Regex] = []
+    literal: list[str] = []
     for value in values:
         try:
-            patterns.append(re.compile(value))
-        except re.error:
-            patterns.append(re.compile(re.escape(value)))
+            patterns.append(Regex(value))
+        except errors.InvalidArgument:
+            literal.append(value)
 
     def test(container: ContainerView) -> bool:
-        return any(pattern.search(text) for text in texts(container.record) for pattern in patterns)
+        found = texts(container.record)
+        return any(pattern.search(text) for text in found for pattern in patterns) or any(
+            value in text for text in found for value in literal
+        )
 
     return test
 

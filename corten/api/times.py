@@ -6,6 +6,7 @@ from calendar import timegm
 from functools import lru_cache
 
 from corten import errors
+from corten.oci import timestamp
 
 ZERO = "0001-01-01T00:00:00Z"
 _NANO = 1_000_000_000
@@ -13,8 +14,6 @@ _UNIX = re.compile(r"(-?\d{1,18})(?:\.(\d{1,9})\d*)?")
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9})\d*)?)?)?)?(?:Z|([+-])(\d\d):(\d\d))?"
 )
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 10**6, "s": _NANO, "m": 60 * _NANO, "h": 3600 * _NANO}
 
 
 def rfc3339(nanoseconds: int) -> str:
@@ -52,7 +51,7 @@ def parse(text: str, what: str = "time") -> int:
             offset = int(match[9]) * 3600 + int(match[10]) * 60
             seconds += offset if match[8] == "-" else -offset
         return seconds * _NANO + int((match[7] or "").ljust(9, "0"))
-    parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return time.time_ns() - sum(int(float(number) * _UNITS[unit]) for number, unit in parts)
-    raise errors.InvalidArgument(f'invalid value for {what}: "{text}" is not a time')
+    ago = timestamp.duration(text)
+    if ago is not None:
+        return time.time_ns() - ago
+    raise errors.InvalidArgument(f'invalid value for {what}: "{text[:100]}" is not a time')

@@ -210,7 +210,7 @@ def _read_file(path: str, must_exist: bool) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(data.removeprefix(b"\xef\xbb\xbf"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.InvalidArgument(f"invalid JSON: {error}") from error
     if not isinstance(content, dict):
         raise errors.InvalidArgument("expected a JSON object")

@@ -116,7 +116,7 @@ def _host_and_port(text: str, host: str, default: int) -> tuple[str, int]:
     name, colon, port = text.rpartition(":")
     if not colon or "]" in port:
         name, port = text, str(default)
-    if not port.isdigit() or not 0 <= int(port) <= 65535:
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise errors.InvalidArgument(f"invalid bind address ({host}): invalid port")
     return name.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
 

@@ -9,7 +9,7 @@ from corten.model.container import Ulimit
 
 REPEATED = frozenset(("list", "map", "switches", "runtime", "ulimit", "pools"))
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
 
 
 class Runtime(Value, frozen=True):

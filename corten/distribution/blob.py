@@ -1,11 +1,14 @@
 """A blob on its way from a registry."""
 
+import re
 from types import TracebackType
 
 from corten import errors
 from corten.distribution.answer import Answer
 from corten.distribution.failure import Unreachable
 from corten.oci.manifest import Descriptor
+
+_RANGE = re.compile(r"[0-9]{1,18}-[0-9]{1,18}/([0-9]{1,18}|\*)")
 
 
 class BlobStream:
@@ -92,7 +95,7 @@ def _start(answer: Answer, descriptor: Descriptor, offset: int) -> int:
     unit, _, rest = answer.header("Content-Range").partition(" ")
     positions, _, total = rest.partition("/")
     first, _, last = positions.partition("-")
-    if unit.lower() != "bytes" or not (first.isdigit() and last.isdigit() and (total.isdigit() or total == "*")):
+    if unit.lower() != "bytes" or not _RANGE.fullmatch(rest):
         raise errors.DataLoss(f"{descriptor.digest}: the registry gave a partial answer without a valid range")
     whole = descriptor.size if total == "*" else int(total)
     if int(first) != offset or int(last) != descriptor.size - 1 or whole != descriptor.size:

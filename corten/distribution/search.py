@@ -79,7 +79,7 @@ class Wanted(msgspec.Struct, frozen=True):
     def parse(cls, filters: dict[str, list[str]]) -> "Wanted":
         stars = 0
         for text in filters.get("stars", []):
-            if not (text.isascii() and text.isdigit()):
+            if not (text.isascii() and text.isdigit() and len(text) < 19):
                 raise errors.InvalidArgument(f"invalid filter 'stars=[{text}]'")
             stars = max(stars, int(text))
         return cls(_truth(filters, "is-official"), _truth(filters, "is-automated"), stars)

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from corten import errors
+from corten.oci import timestamp
 from corten.oci.image import Healthcheck, RunConfig
 
 _DEFAULT_SHELL = ["/bin/sh", "-c"]
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""", re.DOTALL)
 _ESCAPED = re.compile(r"""\\(.)|"((?:[^"\\]|\\.)*)"|'([^']*)'""", re.DOTALL)
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
 def apply_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
@@ -200,7 +199,7 @@ def _healthcheck(config: RunConfig, text: str) -> RunConfig:
     if unknown:
         raise errors.InvalidArgument(f"unknown flag: {min(unknown)}")
     retries = options.get("retries", "0")
-    if not retries.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", retries):
         raise errors.InvalidArgument(f"--retries must be a number, not {retries!r}")
     check = Healthcheck(
         test=test,
@@ -217,12 +216,12 @@ def _duration(text: str) -> int:
     """Nanoseconds from Go's duration text."""
     if not text:
         return 0
-    if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text):
+    total = timestamp.duration(text)
+    if total is None:
         raise errors.InvalidArgument(f'time: invalid duration "{text}"')
-    total = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
-    if 0 < total < _UNITS["ms"]:
+    if 0 < total < 1_000_000:
         raise errors.InvalidArgument(f"Interval {text!r} cannot be less than 1ms")
-    return int(total)
+    return total
 
 
 _HANDLERS: dict[str, Callable[[RunConfig, str], RunConfig]] = {

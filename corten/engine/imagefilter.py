@@ -9,6 +9,7 @@ from corten.engine.imageindex import ImageIndex
 from corten.engine.imagescan import StoredImage
 from corten.oci import timestamp
 from corten.oci.reference import Reference
+from corten.wire.regex import Regex
 
 LIST_FILTERS = frozenset({"before", "since", "dangling", "label", "label!", "reference", "until"})
 PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
@@ -84,7 +85,7 @@ def _has_label(labels: Mapping[str, str], key: str, value: str | None) -> bool:
     return key in labels and (value is None or labels[key] == value)
 
 
-def _glob(pattern: str) -> re.Pattern[str]:
+def _glob(pattern: str) -> Regex:
     """Go's path.Match: "*" and "?" do not cross "/", sets with "^" for not."""
     result: list[str] = []
     position = 0
@@ -108,6 +109,6 @@ def _glob(pattern: str) -> re.Pattern[str]:
         else:
             result.append(re.escape(char))
     try:
-        return re.compile("".join(result))
-    except re.error as error:
+        return Regex("".join(result))
+    except errors.InvalidArgument as error:
         raise errors.InvalidArgument(f"invalid filter 'reference=[{pattern}]': syntax error in pattern") from error

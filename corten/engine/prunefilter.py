@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from corten import errors
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+from corten.oci import timestamp
 
 
 class PruneFilter:
@@ -37,19 +35,19 @@ class PruneFilter:
 def parse_moment(text: str, now: int | None = None) -> int:
     """A moment in ns: a Go duration before now ("1h30m"), unix seconds ("1700000000.5") or RFC 3339."""
     now = time.time_ns() if now is None else now
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", text):
         seconds, _, fraction = text.partition(".")
         return int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
-    parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return now - sum(int(float(number) * _UNITS[unit]) for number, unit in parts)
+    ago = timestamp.duration(text)
+    if ago is not None:
+        return now - ago
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1e6) * 1000
+    except (ValueError, OverflowError) as error:
         raise errors.InvalidArgument(f"invalid time '{text}': want a duration, a unix time or RFC 3339") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1e6) * 1000
 
 
 def _has(labels: Mapping[str, str], wanted: str) -> bool:

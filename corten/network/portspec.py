@@ -80,7 +80,7 @@ def parse_range(text: str) -> tuple[int, int]:
 
 
 def _number(text: str, whole: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:6]) < 65536:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
         raise errors.InvalidArgument(f"invalid port specification: {whole!r}")
     return int(text)
 

@@ -95,7 +95,7 @@ class Platform(OciValue, frozen=True):
 
 
 def _level(platform: Platform) -> int:
-    match = re.match(r"v(\d+)", platform.variant)
+    match = re.match(r"v([0-9]{1,4})", platform.variant)
     if match:
         return int(match[1])
     return {"arm64": 8, "amd64": 1, "arm": 7}.get(platform.architecture, 0)

@@ -18,7 +18,10 @@ def parse(text: str | None) -> int:
     if match is None:
         return 0
     year, month, day, hour, minute, second = (int(match[i]) for i in range(1, 7))
-    seconds = timegm((year, month, day, hour, minute, second, 0, 0, 0))
+    try:
+        seconds = timegm((year, month, day, hour, minute, second, 0, 0, 0))
+    except ValueError:  # no such year or month
+        return 0
     if match[9]:
         offset = int(match[10]) * 3600 + int(match[11]) * 60
         seconds += -offset if match[9] == "+" else offset
@@ -35,17 +38,20 @@ def render(nanoseconds: int) -> str:
     return text + "Z"
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|ms|s|m|h)")
+_DURATIONS = re.compile(rf"(?:{_DURATION.pattern}){{1,16}}")
+_LONGEST = (1 << 63) - 1  # Go's
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": _BILLION, "m": 60 * _BILLION, "h": 3600 * _BILLION}
-_UNIX = re.compile(r"(\d+)(?:\.(\d{1,9}))?")
+_UNIX = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9})[0-9]{0,9})?")
 _LOCAL = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 
 
 def duration(text: str) -> int | None:
-    """Nanoseconds of a Go duration such as "1h30m"; None when it is none."""
-    if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text):
+    """Nanoseconds of a Go duration such as "1h30m"; None when it is none, or longer than 292 years."""
+    if not _DURATIONS.fullmatch(text):
         return None
-    return int(sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
+    total = int(sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
+    return total if total <= _LONGEST else None
 
 
 def moment(text: str, now: int) -> int:

@@ -1,9 +1,8 @@
 """What the filters of lists and prunes mean for volumes."""
 
-import re
-
 from corten import errors
 from corten.model.volume import Volume
+from corten.wire.regex import Regex
 
 
 def has_labels(volume: Volume, wanted: list[str]) -> bool:
@@ -34,6 +33,6 @@ def boolean(key: str, values: list[str]) -> bool:
 def matches(pattern: str, name: str) -> bool:
     """Whether the regular expression is found in *name*; what is none is a plain part of it."""
     try:
-        return re.search(pattern, name) is not None
-    except re.error:
+        return Regex(pattern).search(name)
+    except errors.InvalidArgument:
         return pattern in name

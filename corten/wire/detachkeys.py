@@ -12,7 +12,7 @@ def parse(text: str) -> bytes:
         return DEFAULT
     keys = bytearray()
     for word in text.split(","):
-        if len(word) == 1:
+        if len(word) == 1 and word.isascii():
             keys += word.encode()
         elif word.startswith("ctrl-") and len(word) == 6 and word[5].lower().isalpha() and word[5].isascii():
             keys.append(ord(word[5].lower()) - 96)

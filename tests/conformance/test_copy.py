@@ -168,3 +168,12 @@ def test_export(docker: Docker, box: str, tmp_path) -> None:
         assert tar.getmember(next(n for n in tar.getnames() if n.endswith("bin/sh"))).linkname == "busybox"
     assert {"bin/busybox", "etc/passwd", "l"} <= content
     assert "vol/file" not in content
+
+
+def test_all_of_a_running_container(api: Api, box: str) -> None:
+    answer = api("GET", f"/containers/{box}/archive", query={"path": "/"})
+    assert answer.status == 200, answer.body
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as tar:
+        names = {name.strip("/") for name in tar.getnames()}
+    assert {"bin/busybox", "proc", "sys"} <= names
+    assert not [name for name in names if name.startswith(("proc/", "sys/"))]

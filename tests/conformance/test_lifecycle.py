@@ -45,6 +45,29 @@ def test_start_and_stop_twice_answer_304(api: Api, docker: Docker) -> None:
     assert api("POST", f"/containers/{identifier}/stop").status == 304
 
 
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_a_patient_stop_holds_nobody_up(api: Api, docker: Docker, verb: str) -> None:
+    identifier = docker("run", "-d", IMAGE, "sleep", "600")
+    patient = threading.Thread(target=api, args=("POST", f"/containers/{identifier}/stop"), kwargs={"query": {"t": 50}})
+    events = api.lines("/events", {"filters": {"container": [identifier], "event": ["kill"]}, "since": 1})
+    patient.start()
+    assert next(events)["Action"] == "kill"  # the stop is under way; the program does not care
+    events.close()
+    assert api("POST", f"/containers/{identifier}/start").status == 304
+    assert api("POST", f"/containers/{identifier}/{verb}", query={"t": 0}).status == 204
+    patient.join(30)
+    assert not patient.is_alive()
+    assert status(docker, identifier) == {"stop": "exited", "restart": "running"}[verb]
+
+
+def test_numbers_that_are_none(api: Api, docker: Docker) -> None:
+    identifier = docker("create", IMAGE)
+    for text in ("x", "1.5", "1" * 30, "\u0661", "1_0"):
+        refused = api("POST", f"/containers/{identifier}/stop", query={"t": text})
+        assert refused.status == 400, text
+        assert "t:" in refused.message or text in refused.message
+
+
 def test_stop_sends_the_stop_signal(docker: Docker) -> None:
     identifier = trapper(docker)
     docker("stop", identifier)

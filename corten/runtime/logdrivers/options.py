@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from corten import errors
 from corten.model.base import Value
 from corten.runtime.logdrivers.tag import check_tag
+from corten.wire.regex import Regex
 
 Options = Mapping[str, str]
 
@@ -13,7 +14,7 @@ _ATTRIBUTES = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))
 _FILE = frozenset(("max-size", "max-file", "compress"))
 _CACHE = frozenset(("cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"))
 _COMMON = frozenset(("mode", "max-buffer-size"))
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
 _EXPONENT = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 JSON_FILE_SIZE = 100_000_000
@@ -105,9 +106,9 @@ def check_attributes(options: Options) -> None:
     """Refuse expressions and templates that cannot be evaluated."""
     for name in ("labels-regex", "env-regex"):
         try:
-            re.compile(options.get(name, ""))
-        except re.error as error:
-            raise errors.InvalidArgument(f"invalid {name}: error parsing regexp: {error}") from error
+            Regex(options.get(name, ""))
+        except errors.InvalidArgument as error:
+            raise errors.InvalidArgument(f"invalid {name}: {error}") from error
     if "tag" in options:
         check_tag(options["tag"])
 

@@ -1,6 +1,7 @@
 """Log driver syslog: lines to a syslog server over unix sockets, UDP, TCP or TLS (RFC 3164, RFC 5424, RFC 5425)."""
 
 import os
+import re
 import socket
 import ssl
 import time
@@ -20,6 +21,7 @@ FACILITIES = {
 FORMATS = ("", "rfc3164", "rfc5424", "rfc5424micro")
 LOCAL_SOCKETS = ("/dev/log", "/var/run/syslog", "/var/run/log")
 PORT = 514
+_DECIMAL = re.compile("[0-9]{1,5}")
 TIMEOUT = 10.0
 _ERROR, _INFORMATIONAL = 3, 6
 
@@ -46,7 +48,7 @@ class Address(NamedTuple):
         host, colon, port = rest.rpartition(":")
         if not colon or "]" in port:
             host, port = rest, str(PORT)
-        if not port.isdigit() or int(port) > 65535:
+        if not _DECIMAL.fullmatch(port) or int(port) > 65535:
             raise InvalidArgument(f"syslog-address should be in form proto://address, got {text}")
         return cls(kind, host.removeprefix("[").removesuffix("]"), int(port))
 
@@ -71,7 +73,7 @@ def _facility(options: Options) -> int:
         return FACILITIES["daemon"]
     if text in FACILITIES:
         return FACILITIES[text]
-    if text.isdigit() and int(text) <= 23:
+    if _DECIMAL.fullmatch(text) and int(text) <= 23:
         return int(text)
     raise InvalidArgument("invalid syslog facility")
 

@@ -9,6 +9,7 @@ import msgspec
 from corten import errors
 from corten.model.base import Value
 from corten.model.record import Record
+from corten.wire.regex import Regex
 
 DEFAULT_TAG = "{{.ID}}"
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
@@ -80,6 +81,6 @@ def attributes(options: Mapping[str, str], source: Source) -> dict[str, str]:
 def _picked(names: str, expression: str, values: Mapping[str, str]) -> dict[str, str]:
     result = {name: values[name] for name in names.split(",") if name in values}
     if expression:
-        pattern = re.compile(expression)
+        pattern = Regex(expression)
         result.update({name: value for name, value in values.items() if pattern.search(name)})
     return result
