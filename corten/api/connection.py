@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from corten import errors
 from corten.api import versions
+from corten.api.audit import identity
 from corten.api.call import Call
 from corten.api.errors import Malformed, error_response, status_of
 from corten.api.head import RequestHead, accept, answer_head
@@ -84,6 +85,7 @@ class Connection(asyncio.Protocol):
         self.has_body = False
         self._timer: asyncio.TimerHandle | None = None
         self._lingering = False
+        self._peer: dict[str, Any] | None = None
         self._entry: dict[str, Any] | None = None
         self._status = 0
         self.failed = 0
@@ -104,6 +106,8 @@ class Connection(asyncio.Protocol):
             return
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.server.connections.add(self)
+        if self.server.trail is not None:
+            self._peer = identity.of(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -171,7 +175,6 @@ class Connection(asyncio.Protocol):
         """One request from its head to the end of its answer, then what follows on the connection."""
         started = time.perf_counter()
         again = False
-        transport = self.transport
         self._entry, self._status, self.failed = None, 0, 0
         try:
             response = await self._answer(head)
@@ -189,7 +192,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             self._stream = None
-            self._record(head, transport, time.perf_counter() - started)
+            self._record(head, time.perf_counter() - started)
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s: %.1f ms", head.method, head.path, (time.perf_counter() - started) * 1000)
         if again:
@@ -205,7 +208,7 @@ class Connection(asyncio.Protocol):
             call = Call(self, self.server.backend, head.method, path, head.query, head.headers, version, params)
             trail = self.server.trail
             if trail is not None and trail.concerns(head.method, handler):
-                self._entry = await trail.request(call, handler, self.transport)
+                self._entry = await trail.request(call, handler, self._peer)
             return await handler(call)
         except (asyncio.CancelledError, ClientGone):
             raise
@@ -220,7 +223,7 @@ class Connection(asyncio.Protocol):
                 self._keep_alive = False
             return error_response(error, f"{head.method} {head.path}")
 
-    def _record(self, head: RequestHead, transport: asyncio.BaseTransport | None, seconds: float) -> None:
+    def _record(self, head: RequestHead, seconds: float) -> None:
         """The request's outcome, for the audit trail; status 0 says that the client has got no answer."""
         trail = self.server.trail
         if trail is None:
@@ -228,7 +231,7 @@ class Connection(asyncio.Protocol):
         if self._entry is not None:
             trail.response(self._entry, self._status, self.failed, seconds)
         elif trail.concerns(head.method, None):
-            trail.refused(head, transport, self._status, seconds)
+            trail.refused(head, self._peer, self._status, seconds)
 
     async def _skip_rest(self) -> bool:
         """After an answer: skip the rest of the body; says whether the connection can take another request."""

@@ -5,6 +5,7 @@ nowhere else. The last component of a name is only ever acted on by ``*at`` call
 the way is replaced, but directories are merged, as Docker does.
 """
 
+import errno
 import os
 import stat
 
@@ -15,6 +16,10 @@ from corten.wire.tarread import Entry, TarReader
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_HOST_FAILURES = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EPERM)
+)
+"""What the archive is not to blame for."""
 _NODES = {
     tarread.CHARACTER: stat.S_IFCHR,
     tarread.BLOCK_DEVICE: stat.S_IFBLK,
@@ -44,9 +49,10 @@ class TreeWriter:
             try:
                 self._member(entry, reader)
             except OSError as error:
-                raise errors.System(
-                    f"cannot write {os.fsdecode(entry.name)} into {self._directory}: {os.strerror(error.errno or 0)}"
-                ) from error
+                name = entry.name[:300].decode("utf-8", "replace").encode("unicode_escape").decode()
+                kind = errors.System if error.errno in _HOST_FAILURES else errors.InvalidArgument
+                text = f"cannot write {name} into {self._directory}: {os.strerror(error.errno or 0)}"
+                raise kind(text) from error
         for name, mtime in reversed(self._times):
             self._set_time(name, mtime)
 

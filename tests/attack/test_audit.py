@@ -91,6 +91,38 @@ def test_changes_have_two_lines_and_a_peer(clean: Daemon, image: str, docker: Do
     assert [each["status"] for each in streams if each["path"].endswith("/start")] == [101]
 
 
+def test_websockets_and_exports_are_recorded(clean: Daemon, image: str, api: Api, docker: Docker) -> None:
+    """GETs that hand out what is inside a container."""
+    docker("run", "-d", "--name", "box", IMAGE, "sleep", "600")
+    count = mark(clean)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    upgrade["Sec-WebSocket-Key"] = "AAAAAAAAAAAAAAAAAAAAAA=="
+    assert api("GET", "/containers/box/export").status == 200
+    assert api("HEAD", "/containers/box/archive", query={"path": "/etc"}).status == 200
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(clean.socket)
+        head = "".join(f"{name}: {value}\r\n" for name, value in upgrade.items())
+        sock.sendall(f"GET /containers/box/attach/ws?stream=1&stdout=1 HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
+        assert b" 101 " in sock.recv(1000)
+    found = since(clean, count, 2)
+    assert [(each["path"].rpartition("/")[2], each["status"]) for each in found if each["stage"] == "response"] == [
+        ("export", 200),
+        ("ws", 101),
+    ]
+
+
+def test_client_that_leaves_at_once(clean: Daemon, image: str) -> None:
+    """Fire and forget: the change of a client that does not wait for its answer is recorded with its identity."""
+    count = mark(clean)
+    for path in (b"/volumes/prune", b"/no/such/thing"):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(clean.socket)
+            sock.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    found = since(clean, count, 2)
+    assert {each["path"] for each in found} == {"/volumes/prune", "/no/such/thing"}
+    assert {each["peer"]["pid"] for each in found} == {os.getpid()}
+
+
 def test_ids_count_up_without_gaps(clean: Daemon, image: str, api: Api) -> None:
     for _ in range(20):
         api("POST", "/volumes/create", {"Name": "vol"})

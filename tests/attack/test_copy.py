@@ -15,9 +15,11 @@ import zstandard
 
 from tests.attack.conftest import SECRET
 from tests.attack.hostile import SOAK, make, rounds, swapping, tree
+from tests.attack.test_layers import HARMLESS, REFUSED
 from tests.support.busybox import IMAGE
 from tests.support.daemon import Daemon
 from tests.support.http import Api
+from tests.support.layers import archive, directory
 from tests.support.stock import Docker
 
 RACES = 100_000
@@ -142,6 +144,23 @@ def children_of(pid: int) -> set[str]:
             except OSError:
                 continue
     return found
+
+
+@pytest.mark.parametrize("state", ["stopped", "running"])
+def test_uploads_that_climb(clean: Daemon, api: Api, docker: Docker, outside: str, state: str) -> None:
+    """GHSA-rg2x and its like: every shape of hostile layer, sent as an upload to a container. The host is unchanged."""
+    docker("create", "--name", "box", IMAGE, "sleep", "600")
+    if state == "running":
+        docker("start", "box")
+    for shapes in (REFUSED, HARMLESS):
+        for what, shape in shapes.items():
+            data = archive(directory("tmp"), *shape(outside))
+            for place in ("/", "/tmp"):
+                query = {"path": place, "copyUIDGID": 1}
+                answer = api("PUT", "/containers/box/archive", data, query=query)
+                assert answer.status in (200, 400), (what, answer.status, answer.body)
+                assert SECRET.encode() not in answer.body
+    assert api("GET", "/containers/box/json").status == 200
 
 
 def test_absolute_links_work_with_volumes(api: Api, docker: Docker, outside: str) -> None:

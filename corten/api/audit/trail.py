@@ -11,14 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import corten
-from corten.api.audit import detail, identity
+from corten.api.audit import detail
 from corten.api.audit.writer import AuditWriter
 from corten.api.routes import files, streams
 from corten.api.times import moment
 
 if TYPE_CHECKING:
-    import asyncio
-
     from corten.api.call import Call
     from corten.api.head import RequestHead
     from corten.api.routing import Handler
@@ -49,9 +47,9 @@ class Trail:
     def concerns(method: str, handler: "Handler | None") -> bool:
         return method not in HARMLESS or handler in READS
 
-    async def request(self, call: "Call", handler: "Handler", transport: "asyncio.BaseTransport | None") -> Entry:
+    async def request(self, call: "Call", handler: "Handler", peer: Entry | None) -> Entry:
         """Write the first line. Unavailable when it cannot be written, and what reading the body raises."""
-        entry = self._stamp("request", peer=identity.of(transport) if transport is not None else None)
+        entry = self._stamp("request", peer=peer)
         entry |= {"method": call.method, "path": call.path, "version": "{}.{}".format(*call.version)}
         if (found := detail.target(call)) is not None:
             entry["object"] = found
@@ -67,11 +65,9 @@ class Trail:
             outcome["failed"] = failed
         self._writer.add({**entry, "time": moment(time.time_ns()), "stage": "response", **outcome})
 
-    def refused(
-        self, head: "RequestHead", transport: "asyncio.BaseTransport | None", status: int, seconds: float
-    ) -> None:
+    def refused(self, head: "RequestHead", peer: Entry | None, status: int, seconds: float) -> None:
         """The only line of a request that came to no handler."""
-        entry = self._stamp("response", peer=identity.of(transport) if transport is not None else None)
+        entry = self._stamp("response", peer=peer)
         entry |= {"method": head.method, "path": detail.bounded(head.path)}
         self._writer.add({**entry, "status": status, "ms": round(seconds * 1000, 1)})
 
