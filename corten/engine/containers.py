@@ -1,6 +1,7 @@
 """Containers: the use cases of the API's group "container". What happens to one between them is in ``life``."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
@@ -356,7 +357,11 @@ class Containers:
                 if container.alive:
                     await self._life.call(apply_limits, self._launcher, container)
             except BaseException:
-                container.record = replace(container.record, host_config=former.host_config, limits_due=False)
+                container.record = replace(container.record, host_config=former.host_config)
+                if container.alive:
+                    with contextlib.suppress(errors.CortenError, OSError):  # else the next daemon does it
+                        await self._life.call(apply_limits, self._launcher, container)
+                        container.record = replace(container.record, limits_due=False)
                 self._shelf.save(container)
                 raise
             if container.record.limits_due:

@@ -279,7 +279,7 @@ class Images:
     def container_removed(self, image_id: str) -> None:
         """Remove the layers of an image that was removed by force and has lost a container just now. Blocking."""
         if self._store.index.get(image_id) is None:
-            self._store.sweep(())
+            self._store.sweep_tolerant(())
 
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> PrunedImages:
         """Remove unused images: the dangling ones, with dangling=false all."""

@@ -147,14 +147,8 @@ class ImageStore:
 
                 yield pin
         except BaseException:
-            self._sweep_failed(mine)
+            self.sweep_tolerant(mine)
             raise
-
-    def _sweep_failed(self, names: Sequence[str]) -> None:
-        try:
-            self.sweep([name for name in names if self.content.has(name)])
-        except (errors.CortenError, OSError) as error:  # what led here is the error to tell
-            _log.error("what a failed use case left is not swept before the next removal or start: %s", error)
 
     def is_pinned(self, name: str) -> bool:
         """Whether somebody counts on the digest or chainID now."""
@@ -171,7 +165,18 @@ class ImageStore:
         with self._lock:
             self.index.drop_images([image.id for image in images])
             faultpoint.reach("image.forgotten")
-            return self.sweep({digest for image in images for digest in image.blobs()})
+            return self.sweep_tolerant({digest for image in images for digest in image.blobs()})
+
+    def sweep_tolerant(self, candidates: Iterable[str]) -> int:
+        """As ``sweep``, after something was removed for good: what could not be deleted is no reason to say it failed.
+
+        It is found again by the next sweep of everything.
+        """
+        try:
+            return self.sweep(candidates)
+        except (errors.CortenError, OSError) as error:
+            _log.error("content that is not needed any more could not all be removed: %s", error)
+            return 0
 
     def sweep(self, candidates: Iterable[str] | None = None) -> int:
         """Remove unneeded blobs (of *candidates*, by default all) and unneeded layers; returns the bytes."""
@@ -183,7 +188,10 @@ class ImageStore:
             gone: list[str] = []
             for digest in list(self.content.digests()) if candidates is None else list(candidates):
                 if Node(gc.BLOB, digest) not in marked:
-                    freed += self.content.remove(digest)
+                    try:
+                        freed += self.content.remove(digest)
+                    except OSError as error:  # the others can go all the same
+                        _log.error("blob %s could not be removed: %s", digest, error)
                     self._configs.pop(digest, None)
                     gone.append(digest)
             self.sources.forget(gone)

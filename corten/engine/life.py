@@ -188,7 +188,10 @@ class Life:
     async def _give_back(self, container: Container) -> None:
         """What the last run held. A failure is logged: whatever it is, the container must remain removable."""
         try:
-            await self.call(self.launcher.clean, container.held)
+            try:
+                await self.call(self.launcher.clean, container.held)
+            except (errors.CortenError, OSError):
+                await self.call(self.launcher.clean, container.held)  # once more: most troubles pass
         except Exception as error:
             bug = None if isinstance(error, (errors.CortenError, OSError)) else error
             text = "container %s: what its run held was not all given back: %s"

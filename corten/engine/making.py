@@ -16,7 +16,7 @@ from corten.engine.images import Images
 from corten.engine.launcher import Launcher
 from corten.engine.shelf import Shelf
 from corten.model.record import Record
-from corten.volume.table import doom
+from corten.volume.table import doom, spare
 
 
 def make(
@@ -54,11 +54,18 @@ def make(
 
 def unmake(launcher: Launcher, shelf: Shelf, images: Images, record: Record, volumes: bool) -> None:
     """Delete the container, with *volumes* its anonymous volumes too, in one transaction; then what it had on disk."""
-    shelf.erase(record.id, *([doom(launcher.volumes.anonymous(record))] if volumes else []))
-    faultpoint.reach("remove.erased")
-    launcher.volumes.unplan(record.id, record, volumes)
-    faultpoint.reach("remove.volumes")
-    launcher.snapshots.remove(record.id)
-    images.container_removed(record.image)
-    shutil.rmtree(launcher.paths.container(record.id), ignore_errors=True)
-    faultpoint.reach("remove.directory")
+    snapshots = launcher.snapshots
+    doomed = launcher.volumes.anonymous(record) if volumes else []
+    shelf.erase(record.id, doom(doomed), snapshots.forgetting(record.id))
+    try:
+        faultpoint.reach("remove.erased")
+        launcher.volumes.unplan(record.id, record, volumes)
+        faultpoint.reach("remove.volumes")
+        snapshots.remove(record.id)
+        images.container_removed(record.image)
+        shutil.rmtree(launcher.paths.container(record.id), ignore_errors=True)
+        faultpoint.reach("remove.directory")
+    except BaseException:
+        left = [snapshots.recording(record.id)] if record.id in snapshots.keys() else []  # noqa: SIM118
+        shelf.write(record, spare(doomed), *left)  # it is dead, not gone: somebody can remove it once more
+        raise

@@ -110,8 +110,12 @@ class Snapshots:
     def new_layer_dir(self) -> str:
         """A fresh directory to unpack into; give it to ``commit_layer`` or ``discard``."""
         path = tempfile.mkdtemp(prefix="new-", dir=self._layers_dir)
-        os.chmod(path, 0o755)
-        faultpoint.reach("layer.made")
+        try:
+            os.chmod(path, 0o755)
+            faultpoint.reach("layer.made")
+        except BaseException:
+            os.rmdir(path)
+            raise
         return path
 
     def commit_layer(self, path: str, parent: str, diff_id: str, size: int) -> Layer:
@@ -229,11 +233,18 @@ class Snapshots:
         if not doomed:
             return 0
         names = [(layer.chain_id,) for layer in doomed]
-        self._database.write(lambda connection: layerrecord.delete(connection, names))
+        try:
+            self._database.write(lambda connection: layerrecord.delete(connection, names))
+        except BaseException:
+            self._layers.update((layer.chain_id, layer) for layer in doomed)
+            raise
         faultpoint.reach("layers.forgotten")
         for layer in doomed:
-            self._trash.throw(self._layer_path(layer.chain_id))
-            faultpoint.reach("layer.trashed")
+            try:
+                self._trash.throw(self._layer_path(layer.chain_id))
+                faultpoint.reach("layer.trashed")
+            except (errors.CortenError, OSError) as error:  # the others can go all the same
+                log.error("layer %s could not be removed: %s", layer.chain_id, error)
         return sum(layer.size for layer in doomed)
 
     # containers
@@ -266,6 +277,11 @@ class Snapshots:
             if os.path.isdir(os.path.join(self._active_dir, key)):
                 self._trash.throw(os.path.join(self._active_dir, key))
             raise
+        return self.recording(key)
+
+    def recording(self, key: str) -> Job:
+        """The job that records what is there of container *key*."""
+        chain_id = self.chain_of(key)
         return lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id))
 
     def mount(self, key: str, target: str, readonly: bool = False) -> None:
@@ -306,11 +322,17 @@ class Snapshots:
         """Forget the container's files; the bytes go in the background. Nothing happens when the key is unknown."""
         if key in self._database.quarantine.keys(quarantine.SNAPSHOT):
             self._database.quarantine.discard(quarantine.SNAPSHOT, key)
-        if self._active.pop(key, None) is None and not os.path.isdir(os.path.join(self._active_dir, key)):
+        if key not in self._active and not os.path.isdir(os.path.join(self._active_dir, key)):
             return
-        self._database.defer(lambda c: c.execute("DELETE FROM snapshots WHERE key=?", (key,)))
         self._trash.throw(os.path.join(self._active_dir, key))
+        self._active.pop(key, None)
+        self._database.defer(self.forgetting(key))
         faultpoint.reach("snapshot.trashed")
+
+    @staticmethod
+    def forgetting(key: str) -> Job:
+        """The job that deletes the record of *key*: for the transaction that deletes the container's."""
+        return lambda c: c.execute("DELETE FROM snapshots WHERE key=?", (key,))
 
     def keys(self) -> list[str]:
         """The containers that have files."""

@@ -118,17 +118,26 @@ class LocalDriver:
         for directory in (self.mountpoint(name), os.path.join(self.directory, name), self.directory):
             durable.sync_directory(directory)
 
-    def remove(self, name: str) -> None:
-        """Delete the data. A crash in between leaves only a directory that the next start clears away."""
+    def remove(self, name: str) -> bool:
+        """Delete the data; True when that is known to be on disk. When it raises, the data is still there.
+
+        A crash in between leaves only a directory that the next start clears away.
+        """
         gone = f"{_REMOVED}{secrets.token_hex(8)}"
         mount.umount_if_mounted(self.mountpoint(name))
         try:
             os.rename(os.path.join(self.directory, name), os.path.join(self.directory, gone))
         except FileNotFoundError:
-            return
-        durable.sync_directory(self.directory)  # before anybody forgets that it was to go
-        faultpoint.reach("volume.renamed")
-        self._delete(gone)
+            return True
+        try:
+            durable.sync_directory(self.directory)  # before anybody forgets that it was to go
+            faultpoint.reach("volume.renamed")
+        except OSError as error:
+            log.warning("the removal of volume %s may not be on disk yet: %s", name, error)
+            return False
+        finally:
+            self._delete(gone)
+        return True
 
     def _delete(self, name: str) -> None:
         """What cannot be deleted (something is mounted in it, an immutable file) stays for the next start."""

@@ -218,10 +218,15 @@ class Volumes:
             except BaseException:
                 self._volumes[name] = volume
                 raise
-            faultpoint.reach("volume.forgotten")
-            self.driver.remove(name)
-            faultpoint.reach("volume.removed")
-            self._table.spare([name])
+            try:
+                faultpoint.reach("volume.forgotten")
+                durable = self.driver.remove(name)
+            except BaseException:
+                self._volumes[name] = volume
+                self._table.put(volume)
+                raise
+            if durable:
+                self._table.spare([name])
             self._locks.pop(name, None)
         self.emit("destroy", name, {"driver": volume.driver})
         return True

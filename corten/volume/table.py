@@ -64,6 +64,7 @@ class VolumeTable:
 
         def job(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?)", rows)
+            spare([row[0] for row in rows])(connection)  # it is another volume than the one that was to be gone
 
         return job
 
@@ -78,9 +79,9 @@ class VolumeTable:
 
     def spare(self, names: Iterable[str]) -> None:
         """Take back the notes: the data is gone, or somebody needs the volume. Not waited for."""
-        rows = [(name,) for name in names]
-        if rows:
-            self._database.defer(lambda c: c.executemany("DELETE FROM volume_removals WHERE name=?", rows))
+        listed = list(names)
+        if listed:
+            self._database.defer(spare(listed))
 
 
 def read_row(name: str, created: int, labels: str | None, options: str | None) -> Row:
@@ -98,6 +99,16 @@ def doom(names: Iterable[str]) -> Job:
 
     def job(connection: sqlite3.Connection) -> None:
         connection.executemany("INSERT OR REPLACE INTO volume_removals VALUES (?)", rows)
+
+    return job
+
+
+def spare(names: Iterable[str]) -> Job:
+    """The job that undoes ``doom``."""
+    rows = [(name,) for name in names]
+
+    def job(connection: sqlite3.Connection) -> None:
+        connection.executemany("DELETE FROM volume_removals WHERE name=?", rows)
 
     return job
 
