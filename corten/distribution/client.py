@@ -10,7 +10,7 @@ from corten.distribution.answer import Answer
 from corten.distribution.config import RegistryConfig
 from corten.distribution.credential import DEFAULT_SERVER, Credential, server_domain
 from corten.distribution.download import download
-from corten.distribution.endpoint import endpoints
+from corten.distribution.endpoint import Endpoint, mirrors_of, servers_of
 from corten.distribution.failure import Unreachable
 from corten.distribution.network import Network
 from corten.distribution.repository import Repository
@@ -48,10 +48,16 @@ class RegistryClient:
         """The repository of *reference* as *credential*'s owner sees it. Asks nobody yet. When *stop* is set, whatever
         waits between two attempts ends with Cancelled."""
 
-        def sessions() -> list[Session]:
-            return self._sessions(reference.domain, credential, mirrors=not push, stop=stop)
+        transport = self._transport
 
-        return Repository(reference, sessions, push=push)
+        def mirrors() -> list[Session]:
+            found = [] if push else mirrors_of(reference.domain, transport.config, transport.network)
+            return [self._session(each, credential, transport, stop) for each in found]
+
+        def own() -> Session:
+            return self._answering(reference.domain, credential, transport, stop)
+
+        return Repository(reference, mirrors, own, push=push)
 
     def login(self, credential: Credential) -> tuple[str, str]:
         """Check a credential with the server that it names. Gives ("Login Succeeded", identity token or "").
@@ -59,8 +65,7 @@ class RegistryClient:
         Unauthenticated when the registry does not take it.
         """
         domain = server_domain(credential.server_address or DEFAULT_SERVER)
-        (session,) = self._sessions(domain, credential, mirrors=False, stop=None)
-        return logins.login(session, credential)
+        return logins.login(self._answering(domain, credential, self._transport, None), credential)
 
     def search(
         self, term: str, limit: int, filters: dict[str, list[str]], credential: Credential
@@ -69,7 +74,7 @@ class RegistryClient:
         domain, text = searches.split(term)
         transport = self._transport
         failure: Unreachable | None = None
-        for found in endpoints(domain, transport.config, transport.network, mirrors=False, index=True):
+        for found in servers_of(domain, transport.config, transport.network, index=True):
             session = Session(found, credential, transport, self._tokens)
             try:
                 return searches.search(session, text, limit, filters)
@@ -94,18 +99,17 @@ class RegistryClient:
         """End every request; those that wait for one get an error soon."""
         self._transport.abort()
 
-    def _sessions(
-        self, domain: str, credential: Credential, *, mirrors: bool, stop: threading.Event | None
-    ) -> list[Session]:
-        """Mirrors, then the registry itself by the one scheme that it answers."""
-        transport = self._transport
-        found = endpoints(domain, transport.config, transport.network, mirrors=mirrors)
-        made = [Session(each, credential, transport, self._tokens, stop) for each in found]
-        own = [session for session in made if not session.endpoint.mirror]
-        return [*(session for session in made if session.endpoint.mirror), self._answering(domain, own)]
+    def _session(
+        self, endpoint: Endpoint, credential: Credential, transport: Transport, stop: threading.Event | None
+    ) -> Session:
+        return Session(endpoint, credential, transport, self._tokens, stop)
 
-    def _answering(self, domain: str, sessions: list[Session]) -> Session:
-        """The first of *sessions* whose server answers as a registry does; learns what it asks for by the way."""
+    def _answering(
+        self, domain: str, credential: Credential, transport: Transport, stop: threading.Event | None
+    ) -> Session:
+        """The registry's own server that answers as one does; learns what it asks for by the way."""
+        found = servers_of(domain, transport.config, transport.network)
+        sessions = [self._session(each, credential, transport, stop) for each in found]
         with self._lock:
             scheme, since = self._schemes.get(domain, ("", 0.0))
         if time.monotonic() - since < REMEMBERED:

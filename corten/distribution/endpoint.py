@@ -1,4 +1,4 @@
-"""From a registry's name to the servers that are asked: mirrors first, then the registry; how each is spoken to."""
+"""From a registry's name to the servers that are asked, and how each is spoken to. These functions ask the DNS."""
 
 import socket
 
@@ -29,22 +29,22 @@ class Endpoint(msgspec.Struct, frozen=True):
 HUB_INDEX = "index.docker.io"
 
 
-def endpoints(
-    domain: str, config: RegistryConfig, network: Network, *, mirrors: bool, index: bool = False
-) -> list[Endpoint]:
-    """The servers of registry *domain* in the order they are tried; with *mirrors* those of Docker Hub go first.
-    *index* is for the search, which has a server of its own there."""
-    found = []
-    if mirrors and domain == HUB:
-        for mirror in config.mirrors:
-            origin = url.parse(mirror, "mirror", "the configuration").origin
-            found.append(_endpoint(origin, origin.netloc, config, network, mirror=True))
+def mirrors_of(domain: str, config: RegistryConfig, network: Network) -> list[Endpoint]:
+    """What is asked before the registry; only Docker Hub has such."""
+    if domain != HUB:
+        return []
+    origins = [url.parse(mirror, "mirror", "the configuration").origin for mirror in config.mirrors]
+    return [_endpoint(origin, origin.netloc, config, network, mirror=True) for origin in origins]
+
+
+def servers_of(domain: str, config: RegistryConfig, network: Network, *, index: bool = False) -> list[Endpoint]:
+    """The ways to reach registry *domain* in the order they are tried. *index*: its search, at Docker Hub another
+    server."""
     server = (HUB_INDEX if index else HUB_SERVER) if domain == HUB else domain
     secure = _endpoint(url.origin("https", server), domain, config, network)
-    found.append(secure)
-    if secure.insecure:
-        found.append(_endpoint(url.origin("http", server), domain, config, network))
-    return found
+    if not secure.insecure:
+        return [secure]
+    return [secure, _endpoint(url.origin("http", server), domain, config, network)]
 
 
 def place(origin: Origin, config: RegistryConfig, network: Network) -> Endpoint:

@@ -36,7 +36,7 @@ def login(session: Session, credential: Credential) -> tuple[str, str]:
             raise session.failure(answer)
         answer.discard()
     except Answered as error:
-        raise _failed(error) from error
+        raise _failed(Answered("GET", session.url("/v2/"), error.status, error.codes, error.detail)) from error
     return SUCCESS, token.refresh
 
 

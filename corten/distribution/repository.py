@@ -3,6 +3,7 @@
 Reads go to the mirrors first, then to the registry; writes go to the registry alone.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
@@ -36,10 +37,16 @@ class Repository:
     Errors of all: NotFound, Unauthenticated, Forbidden, Unavailable (after all attempts), Cancelled.
     """
 
-    def __init__(self, reference: Reference, sessions: Callable[[], Sequence[Session]], *, push: bool) -> None:
+    def __init__(
+        self, reference: Reference, mirrors: Callable[[], Sequence[Session]], own: Callable[[], Session], *, push: bool
+    ) -> None:
+        """*own* finds the registry itself; called when it is needed, as a mirror may be all that can be reached."""
         self.reference = reference
-        self._make = sessions
-        self._made: list[Session] | None = None
+        self._find_mirrors = mirrors
+        self._find = own
+        self._mirrors: Sequence[Session] | None = None
+        self._found: Session | None = None
+        self._lock = threading.Lock()
         self._push = push
         self._path = f"/v2/{reference.path}"
         self.scopes = (f"repository:{reference.path}:{'pull,push' if push else 'pull'}",)
@@ -209,20 +216,19 @@ class Repository:
 
     # where
 
-    @property
-    def _sessions(self) -> list[Session]:
-        if self._made is None:
-            self._made = list(self._make())
-        return self._made
-
     def _last(self) -> Session:
         """The registry itself."""
-        return self._sessions[-1]
+        with self._lock:
+            if self._found is None:
+                self._found = self._find()
+            return self._found
 
     def _read(self, work: Callable[[Session], T], name: str) -> T:
         """*work* at the first server where it succeeds; the error is the last one's, the registry's own."""
-        *mirrors, own = self._sessions
-        for session in mirrors:
+        with self._lock:
+            if self._mirrors is None:
+                self._mirrors = self._find_mirrors()
+        for session in self._mirrors:
             try:
                 return work(session)
             except errors.Cancelled:
@@ -230,7 +236,7 @@ class Repository:
             except errors.CortenError:
                 continue  # a mirror need not have everything, nor be there at all
         try:
-            return work(own)
+            return work(self._last())
         except Answered as error:
             raise self._refusal(error, name) from error
 

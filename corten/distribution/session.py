@@ -166,7 +166,7 @@ class Session:
         for last in (False, False, True):
             own = url.origin == self.endpoint.origin
             sent = dict(headers)
-            proof = self.authorizer.header(scopes, refused) if own else ""
+            proof = self._proof(method, url, scopes, refused) if own else ""
             if proof:
                 sent["Authorization"] = proof
             answer = self._once(method, url, sent, chunks() if chunks else body)
@@ -185,6 +185,13 @@ class Session:
                 return self._follow(answer, headers, proof, body, chunks)
             return answer
         raise AssertionError("unreachable")
+
+    def _proof(self, method: str, url: Url, scopes: tuple[str, ...], refused: str) -> str:
+        """The Authorization header. When there is no token to be had, it is this request that fails for it."""
+        try:
+            return self.authorizer.header(scopes, refused)
+        except Answered as error:
+            raise Answered(method, url, error.status, error.codes, error.detail) from error
 
     def _follow(
         self, answer: Answer, headers: Mapping[str, str], proof: str, body: bytes | None, chunks: Chunks | None

@@ -13,7 +13,7 @@ from corten.distribution.address import Reach, Zone, zone_of
 from corten.distribution.authorizer import related
 from corten.distribution.config import RegistryConfig, check_mirror
 from corten.distribution.credential import ANONYMOUS, Credential, decode_config, decode_header, server_domain
-from corten.distribution.endpoint import endpoints
+from corten.distribution.endpoint import mirrors_of, servers_of
 from corten.distribution.network import Network
 from corten.distribution.proxy import Proxies
 from corten.distribution.session import retry_after
@@ -228,7 +228,8 @@ def test_proxies_of_the_environment():
 
 
 def shown(domain, network=None, **config):
-    found = endpoints(domain, RegistryConfig(**config), network or Network(), mirrors=True)
+    settings, network = RegistryConfig(**config), network or Network()
+    found = mirrors_of(domain, settings, network) + servers_of(domain, settings, network)
     return [(f"{each.origin.scheme}://{each.origin.netloc}", each.insecure, each.mirror) for each in found]
 
 
@@ -250,6 +251,6 @@ def test_where_a_registry_is():
 
 def test_a_name_with_one_foot_outside_is_not_local():
     stage = Stage({"half": ["127.0.0.1", "8.8.8.8"]})
-    (found,) = endpoints("half", RegistryConfig(), stage, mirrors=False)
+    (found,) = servers_of("half", RegistryConfig(), stage)
     assert not found.insecure and found.reach.zone is Zone.PUBLIC
     assert not found.reach.admits(address.parse("127.0.0.1"))
