@@ -19,6 +19,8 @@ from corten.model.container import ContainerConfig, EndpointSettings, HostConfig
 from corten.model.exec import ExecOptions, ExecState
 from corten.model.finding import Finding
 from corten.model.finding import Progress as CheckProgress
+from corten.model.gc import Collection as Collected
+from corten.model.gc import GcPolicy
 from corten.model.image import (
     AttestationStatement,
     DeletedItem,
@@ -242,6 +244,12 @@ class ChecksBackend(Protocol):
     def run(self, options: CheckOptions) -> AsyncGenerator[Finding | CheckProgress, None]: ...
 
 
+class CollectorBackend(Protocol):
+    @property
+    def policy(self) -> GcPolicy: ...
+    async def run(self, policy: GcPolicy, *, dry: bool = False, every: bool = False) -> Collected: ...
+
+
 class Backend(Protocol):
     """The engine's facade."""
 
@@ -275,6 +283,8 @@ class Backend(Protocol):
     def system(self) -> SystemBackend: ...
     @property
     def checks(self) -> ChecksBackend: ...
+    @property
+    def collector(self) -> CollectorBackend: ...
 
     @property
     def events(self) -> EventsBackend: ...

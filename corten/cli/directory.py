@@ -69,6 +69,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "network connect": ("network:CONNECT", "Connect a container to a network"),
     "network disconnect": ("network:DISCONNECT", "Disconnect a container from a network"),
     "network prune": ("prune:NETWORKS", "Remove networks that no container uses"),
+    "system gc": ("gc", "Remove what nothing needs, by age and room too"),
     "system df": ("df", "Show what takes space on disk"),
     "system prune": ("prune:SYSTEM", "Remove all that is unused"),
     "volume create": ("volume:CREATE", "Create a volume"),

@@ -110,6 +110,7 @@ class Config(Value, frozen=True):
     max_concurrent_uploads: int = 5
     max_download_attempts: int = 5
     blob_retention: str = "auto"
+    gc: dict[str, Any] = msgspec.field(default_factory=dict)
     # what to do instead of serving
     validate: bool = False
     version: bool = False

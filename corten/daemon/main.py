@@ -26,6 +26,7 @@ from corten.daemon.rootlock import locked
 from corten.engine.engine import Engine
 from corten.engine.paths import Paths
 from corten.engine.settings import Settings
+from corten.model.gc import policy_from
 from corten.network.config import NetworkConfig
 
 log = logging.getLogger("corten.daemon")
@@ -204,6 +205,7 @@ def settings_of(config: Config) -> Settings:
         max_concurrent_downloads=config.max_concurrent_downloads,
         max_download_attempts=config.max_download_attempts,
         blob_retention=config.blob_retention,
+        gc=policy_from(config.gc),
     )
 
 

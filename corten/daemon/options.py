@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
-    """``kind``: text, bool, int, size, list, map, switches, runtime, ulimit, pools. ``key`` "" is not for the file."""
+    """``kind``: text, bool, int, size, list, map, switches, runtime, ulimit, pools, gc.
+
+    ``key`` "" is not for the file.
+    """
 
     field: str
     flag: str
@@ -66,6 +69,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("features", "feature", "features", "switches", "Switch a feature on or off", reloadable=True),
     _same("fixed-cidr", "text", "IPv4 range that the default bridge gives addresses from"),
     _same("fixed-cidr-v6", "text", "IPv6 range of the default bridge"),
+    _same(
+        "gc",
+        "gc",
+        "Garbage collection (KEY=VALUE): enabled, interval, max-age, keep-storage, min-free-space, tagged, "
+        "partial-max-age",
+        reloadable=True,
+    ),
     _same("group", "text", "Group that owns the unix socket", short="G"),
     Option("hosts", "host", "hosts", "list", "Where to listen (unix://, tcp://, fd://)", short="H"),
     Option("host_gateway_ips", "host-gateway-ip", "host-gateway-ips", "list", 'What "host-gateway" stands for'),

@@ -1,15 +1,14 @@
 """The kinds of option values: from the command line's text and from daemon.json's JSON."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from corten.model.base import Value
 from corten.model.container import Ulimit
+from corten.model.gc import policy_from
+from corten.model.units import size
 
-REPEATED = frozenset(("list", "map", "switches", "runtime", "ulimit", "pools"))
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
+REPEATED = frozenset(("list", "map", "switches", "runtime", "ulimit", "pools", "gc"))
 
 
 class Runtime(Value, frozen=True):
@@ -41,14 +40,6 @@ def integer(text: str) -> int:
         return int(text, 10)
     except ValueError:
         raise ValueError(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
-
-
-def size(text: str) -> int:
-    """A number of bytes with an optional unit (64m, 1.5GiB), units are powers of 1024."""
-    match = _SIZE.match(text.strip())
-    if match is None:
-        raise ValueError(f"invalid size: '{text}'")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -88,6 +79,8 @@ def from_text(kind: str, text: str) -> Any:
         return {limit.name: limit}
     if kind == "pools":
         return [address_pool(text)]
+    if kind == "gc":
+        return _policy_words(dict([pair(text)]))
     if kind == "list":
         return [text]
     plain: dict[str, Callable[[str], Any]] = {"text": str, "bool": boolean, "int": integer, "size": size}
@@ -118,6 +111,8 @@ def from_json(kind: str, value: Any) -> Any:
     if kind == "pools":
         return [_pool(entry) for entry in _list(value)]
     entries = _object(value)
+    if kind == "gc":
+        return _policy_words(entries)
     if kind == "runtime":
         return {name: _runtime(entry) for name, entry in entries.items()}
     if kind == "ulimit":
@@ -125,6 +120,12 @@ def from_json(kind: str, value: Any) -> Any:
     if kind == "switches":
         return {name: from_json("bool", entry) for name, entry in entries.items()}
     return {name: _text(entry) for name, entry in entries.items()}
+
+
+def _policy_words(words: dict[str, Any]) -> dict[str, Any]:
+    """As they are, once they are known to make a policy."""
+    policy_from(words)
+    return words
 
 
 def _text(value: Any) -> str:

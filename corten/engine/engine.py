@@ -10,6 +10,7 @@ from corten import errors
 from corten.distribution.client import RegistryClient
 from corten.engine.archive import Archives, Target
 from corten.engine.attachments import Attachments
+from corten.engine.collector import Collector
 from corten.engine.commits import Commits
 from corten.engine.container import Container
 from corten.engine.containers import Containers
@@ -18,6 +19,7 @@ from corten.engine.execs import Execs
 from corten.engine.export import Exports
 from corten.engine.fsck.online import Checks
 from corten.engine.fsck.subject import Subject
+from corten.engine.garbage import Garbage
 from corten.engine.grants import Grants
 from corten.engine.health import HealthChecks
 from corten.engine.images import Images
@@ -40,6 +42,7 @@ from corten.engine.volumes import ImageMounts, VolumeUseCases
 from corten.linux import host as hosts
 from corten.linux.migration import Migrations
 from corten.linux.pool import Pool
+from corten.model.gc import Collection
 from corten.model.image import ContainerUse
 from corten.model.record import Record
 from corten.network.networks import Networks
@@ -72,6 +75,7 @@ RELOADABLE = (
     "max_concurrent_downloads",
     "max_download_attempts",
     "blob_retention",
+    "gc",
 )
 """Settings that a running engine takes over."""
 
@@ -151,6 +155,9 @@ class Engine:
                 online=True,
             )
         )
+        self.collector = Collector(
+            Garbage(self.images.store), lambda: self.settings.gc, self._collected, self.background
+        )
         self.system = System(
             settings=settings,
             host=self.host,
@@ -182,6 +189,7 @@ class Engine:
             restore.take_up()
             restore.resume()
             await engine.log_service.start()
+            engine.collector.start()
         except BaseException:
             await engine.close()
             raise
@@ -189,6 +197,7 @@ class Engine:
 
     async def close(self) -> None:
         """Stop serving: what is under way ends, containers and their monitors stay."""
+        await self.collector.close()
         await self.log_service.stop()
         await self.stats.close()
         await self.archives.close()
@@ -200,6 +209,7 @@ class Engine:
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
+        self.checks.close()
         self.registry.close()
         self.pool.shutdown()
         self.background.shutdown()
@@ -294,6 +304,10 @@ class Engine:
         return LogPaths(self.paths.log(container_id), f"{self.paths.run(container_id)}/ctl")
 
     # wiring
+
+    def _collected(self, result: Collection) -> None:
+        attributes = {"removed": str(len(result.removed)), "reclaimed": str(result.reclaimed)}
+        self.events.emit("daemon", "gc", self.id, {"name": self.host.hostname, **attributes})
 
     def _rewrite(self, kind: str, key: str) -> bool:
         """Write a record anew that was damaged while the daemon ran; False when nothing is known of it."""

@@ -24,7 +24,7 @@ from corten.oci.reference import Reference
 from corten.store import gc, quarantine
 from corten.store.content import ContentStore
 from corten.store.database import Database
-from corten.store.gc import Graph, Marked, Node
+from corten.store.gc import Graph, Node
 from corten.store.lease import Leases
 from corten.store.partial import Partials
 from corten.store.snapshot import Snapshots
@@ -197,10 +197,12 @@ class ImageStore:
             self.sources.forget(gone)
             return freed + self.snapshots.collect(marked.keys(gc.LAYER))
 
-    def graph(self) -> Graph:
-        """Who needs which content: images, containers and leases are the roots."""
+    def graph(self, without: Collection[str] = ()) -> Graph:
+        """Who needs which content: images (but those called *without*), containers and leases are the roots."""
         graph = Graph()
         for image in self.index.images():
+            if image.id in without:
+                continue
             root = Node(gc.IMAGE, image.id)
             graph.root(root)
             graph.edge(root, [Node(gc.BLOB, image.id), *(Node(gc.BLOB, index.digest) for index in image.indexes)])
@@ -221,11 +223,6 @@ class ImageStore:
             graph.root(root)
             graph.edge(root, [Node(gc.BLOB, item), Node(gc.LAYER, item)])
         return graph
-
-    def mark(self) -> Marked:
-        """What is needed at this moment, and by whom."""
-        with self._lock:
-            return self.graph().mark()
 
     def recover(self) -> None:
         """At start: remove what an interrupted load, import or removal left behind."""

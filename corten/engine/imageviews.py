@@ -155,7 +155,7 @@ def _with_top(rows: list[HistoryItem], image: StoredImage, tags: list[str]) -> l
 
 def layers_size(store: ImageStore) -> int:
     """Bytes of all blobs, unpacked layers and unfinished downloads, each once (for system df)."""
-    blobs = {digest for image in store.index.images() for digest in image.blobs()}
     sizes = Sizes(store)
+    blobs = store.content.digests()  # those too that no image has, as a pull that is not done yet
     unpacked = sum(layer.size for layer in store.snapshots.layers())
     return sum(sizes.present(digest) for digest in blobs) + unpacked + sum(store.partials.sizes().values())

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from corten.distribution.config import RegistryConfig
 from corten.model.container import Ulimit
+from corten.model.gc import GcPolicy
 from corten.network.config import NetworkConfig
 
 
@@ -46,4 +47,5 @@ class Settings:
     """Blobs that all pulls together fetch at once."""
     max_download_attempts: int = 5
     blob_retention: str = "auto"
+    gc: GcPolicy = field(default_factory=GcPolicy)
     """See ``corten.engine.blobretention``."""

@@ -8,7 +8,8 @@ manifest its config, its layers' blobs and the unpacked chain, a layer the one b
 from collections.abc import Iterable
 from typing import NamedTuple
 
-IMAGE, MANIFEST, BLOB, LAYER, SNAPSHOT, LEASE = "image", "manifest", "blob", "layer", "snapshot", "lease"
+IMAGE, MANIFEST, BLOB, LAYER = "image", "manifest", "blob", "layer"
+SNAPSHOT, LEASE, PARTIAL = "snapshot", "lease", "partial"
 
 
 class Node(NamedTuple):

@@ -37,11 +37,15 @@ class Partials:
 
     def sizes(self) -> dict[str, int]:
         """Bytes on disk per digest."""
-        found: dict[str, int] = {}
-        for name, status in self._files():
-            if digests.is_hex64(name):
-                found["sha256:" + name] = status.st_blocks * 512
-        return found
+        return {digest: size for digest, (size, _) in self.found().items()}
+
+    def found(self) -> dict[str, tuple[int, int]]:
+        """Per digest the bytes on disk, and when the last ones came (nanoseconds)."""
+        return {
+            "sha256:" + name: (status.st_blocks * 512, status.st_mtime_ns)
+            for name, status in self._files()
+            if digests.is_hex64(name)
+        }
 
     def remove(self, digest: str) -> int:
         """Give the download up; returns the bytes that it took."""
