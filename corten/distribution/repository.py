@@ -13,6 +13,8 @@ import msgspec
 from corten import errors
 from corten.distribution import blob as blobs
 from corten.distribution import document, pages, upload
+from corten.distribution import url as urls
+from corten.distribution.answer import Answer
 from corten.distribution.blob import BlobStream
 from corten.distribution.document import ACCEPTED, KNOWN, MAX_MANIFEST, Manifest
 from corten.distribution.failure import Answered
@@ -25,6 +27,9 @@ from corten.oci.manifest import Descriptor
 from corten.oci.reference import Reference
 
 T = TypeVar("T")
+
+MAX_PLACES = 8
+"""Of the places that a foreign layer's descriptor names, so many are tried."""
 
 
 class _Tags(msgspec.Struct):
@@ -148,8 +153,31 @@ class Repository:
     def _open(self, session: Session, descriptor: Descriptor, offset: int) -> BlobStream:
         headers = {"Range": f"bytes={offset}-{descriptor.size - 1}"} if offset else {}
         path = f"{self._path}/blobs/{descriptor.digest}"
-        answer = session.request("GET", path, self.scopes, headers=headers, accept=(200, 206) if offset else (200,))
+        accept = (200, 206) if offset else (200,)
+        try:
+            answer = session.request("GET", path, self.scopes, headers=headers, accept=accept)
+        except Answered as error:
+            if error.status != 404 or descriptor.media_type not in manifests.FOREIGN_TYPES or not descriptor.urls:
+                raise
+            answer = self._elsewhere(session, descriptor.urls, headers, accept)
         return blobs.opened(answer, descriptor, offset)
+
+    def _elsewhere(
+        self, session: Session, places: Sequence[str], headers: dict[str, str], accept: tuple[int, ...]
+    ) -> Answer:
+        """A layer that registries may not pass on, from where its descriptor says. Whoever wrote that may not lead us
+        where a redirect of the registry may not, and sees no credentials."""
+        failure: errors.CortenError | None = None
+        for place in places[:MAX_PLACES]:
+            try:
+                url = urls.parse(place, "URL", "the manifest")
+                return session.request("GET", url, self.scopes, headers=headers, accept=accept)
+            except errors.Cancelled:
+                raise
+            except errors.CortenError as error:
+                failure = error
+        assert failure is not None
+        raise failure
 
     def has_blob(self, digest: str) -> int | None:
         """The blob's size in the registry itself, None when it is not there."""
