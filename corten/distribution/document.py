@@ -16,7 +16,6 @@ ACCEPTED = (
     manifests.DOCKER_MANIFEST,
 )
 KNOWN = frozenset(ACCEPTED)
-_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 
 
 class Manifest(NamedTuple):
@@ -47,10 +46,8 @@ def verified(data: bytes, content_type: str, told: str, wanted: str, size: int |
         raise errors.DataLoss(f"manifest verification failed for digest {told[:200]}: the content has {digest}")
     if size is not None and size != len(data):
         raise errors.DataLoss(f"manifest {digest} has {len(data)} bytes, its descriptor says {size}")
-    if content_type.startswith(_SCHEMA_1):
-        raise errors.InvalidArgument(
-            f"{where}: the image is a Docker manifest of version 2, schema 1, which is no longer supported"
-        )
+    if content_type in manifests.SCHEMA1_TYPES:
+        raise manifests.schema1(where)
     try:
         media_type = manifests.media_type_of(data)
     except errors.InvalidArgument as error:

@@ -96,7 +96,7 @@ class Repository:
         kind, told = answer.media_type, answer.header("Docker-Content-Digest")
         data = answer.document(MAX_MANIFEST, session.config.document_timeout)
         wanted = name if ":" in name else ""
-        return document.verified(data, kind, told, wanted, size, f"{self.reference.familiar_name()} {name}")
+        return document.verified(data, kind, told, wanted, size, f"{self.reference.name}{'@' if wanted else ':'}{name}")
 
     def tags(self) -> Iterator[str]:
         """All tags, page by page."""

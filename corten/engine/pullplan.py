@@ -28,6 +28,7 @@ from corten.oci.manifest import (
     decode_index,
     decode_manifest,
     media_type_of,
+    schema1,
 )
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
@@ -201,7 +202,7 @@ def _check_platform(manifest: StoredManifest, name: Reference, wanted: Platform 
 def _choose(documents: Documents, item: Descriptor, name: Reference, wanted: Platform | None, depth: int) -> Descriptor:
     """The manifest below *item* that serves the platform."""
     if item.media_type in SCHEMA1_TYPES:
-        raise schema1(name)
+        raise schema1(name.canonical)
     if item.media_type in MANIFEST_TYPES:
         return item
     if item.media_type not in INDEX_TYPES:
@@ -239,12 +240,3 @@ def _serves(documents: Documents, descriptor: Descriptor, platform: Platform) ->
     documents.config(decoded.config)
     found = scan(descriptor, documents.known, 0).manifests[0]
     return found.platform is not None and found.platform.score(platform) > 0
-
-
-def schema1(name: Reference) -> errors.InvalidArgument:
-    """Docker's words for the oldest format."""
-    return errors.InvalidArgument(
-        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. "
-        f"Suggest the author of {name.canonical} to upgrade the image to the OCI Format or Docker Image manifest v2, "
-        "schema 2. More information at https://docs.docker.com/go/deprecated-image-specs/"
-    )

@@ -123,6 +123,15 @@ def declared_type_of(data: bytes) -> str:
     return decode(data, _Shape, "manifest").media_type
 
 
+def schema1(name: str) -> errors.InvalidArgument:
+    """Docker's words about the oldest format; *name* is the image's canonical one."""
+    return errors.InvalidArgument(
+        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. "
+        f"Suggest the author of {name} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. "
+        "More information at https://docs.docker.com/go/deprecated-image-specs/"
+    )
+
+
 def decode_manifest(data: bytes) -> Manifest:
     """A checked manifest."""
     if media_type_of(data) not in MANIFEST_TYPES:

@@ -70,7 +70,8 @@ DOCKER = (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER)
 def simple(registry: Registry, repository: str, *tags: str, text: str = "") -> tuple[str, Layout]:
     """An image that can run, of Docker's own types, under all *tags*."""
     layout = Layout()
-    target = layout.image(busybox.rootfs_tar(), layer(text or repository), pack=packed, kinds=DOCKER)
+    base = archive(member(f"base-{text or repository}"))  # or else its layers would be the busybox image's
+    target = layout.image(base, busybox.rootfs_tar(), layer(text or repository), pack=packed, kinds=DOCKER)
     return publish(registry, layout, target, repository, *tags), layout
 
 
@@ -113,8 +114,10 @@ class TestRecords:
         ]
 
     def test_layers_that_are_here(self, registry, api):
-        simple(registry, "exists", "1", text="one")
-        simple(registry, "exists", "2", text="two")
+        for number in range(1, 3):
+            layout = Layout()
+            layers = [layer("shared"), *([layer("own")] if number == 2 else [])]
+            publish(registry, layout, layout.image(*layers, pack=packed, kinds=DOCKER), "exists", str(number))
         pull(api, f"{registry.host}/exists", "1")
         statuses = [record["status"] for record in pull(api, f"{registry.host}/exists", "2")]
         assert statuses[1:3] == ["Already exists", "Pulling fs layer"]
@@ -275,7 +278,7 @@ class TestFormats:
             layout.image(busybox.rootfs_tar(), layer(arch), pack=packed, platform=f"linux/{arch}")
             for arch in ("amd64", "arm64")
         )
-        index = layout.index(amd64, arm64, layout.attestation(amd64), layout.attestation(arm64))
+        index = layout.index(amd64, arm64, layout.attestation(amd64))
         digest = publish(registry, layout, index, "attested", "1")
         name = f"{registry.host}/attested:1"
         docker("pull", name)
@@ -286,7 +289,6 @@ class TestFormats:
             ("image", True),
             ("image", False),
             ("attestation", True),
-            ("attestation", False),
         ]
         docker("pull", "--platform", "linux/arm64", name)
         (row,) = api("GET", "/images/json", query={"manifests": "1"}).json()
@@ -350,12 +352,14 @@ class TestFormats:
             assert "169.254.169.254" in refused.err
 
 
-class TestCredentials:
-    @pytest.fixture(scope="class")
-    def guarded(self) -> Iterator[Registry]:
-        with Registry(users={"bob": "s3cr3t"}) as running:
-            yield running
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Registry]:
+    """A registry that bob alone may use."""
+    with Registry(users={"bob": "s3cr3t"}) as running:
+        yield running
 
+
+class TestCredentials:
     def test_header(self, guarded, api):
         simple(guarded, "secret", "1")
         name = f"{guarded.host}/secret"
@@ -363,7 +367,7 @@ class TestCredentials:
         header = base64.urlsafe_b64encode(document.encode()).decode()
         assert pull(api, name, "1", headers={"X-Registry-Auth": header})[-1]["status"].startswith("Status: ")
         refused = api("POST", "/images/create", query={"fromImage": name, "tag": "1"})
-        assert refused.status in (404, 500)
+        assert refused.status == 500
         assert "no basic auth credentials" in refused.message
 
     def test_stock_login(self, guarded, cli):

@@ -112,7 +112,17 @@ async def _pull(call: Call) -> None:
     except errors.InvalidArgument:
         who = credential.ANONYMOUS  # a pull needs none, and clients send all kinds of things
     records = call.backend.images.pull(reference, _platform(call, "platform"), who)
-    await jsonstream.send(call, _progress(records), coded=False)
+    await jsonstream.send(call, _progress(_faults(records)), coded=False)
+
+
+async def _faults(records: AsyncIterator[Progress]) -> AsyncIterator[Progress]:
+    """As dockerd: what a registry refuses or fails at is a 500 here, since a 401 is about the daemon's own door, and
+    makes the stock client ask for a password."""
+    try:
+        async for record in records:
+            yield record
+    except (errors.Unauthenticated, errors.Unavailable) as error:
+        raise errors.System(str(error)) from error
 
 
 async def load(call: Call) -> None:
