@@ -5,6 +5,8 @@ unpacked while it is stored; members that nothing refers to are dropped with the
 and never files on the host.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from corten import errors
@@ -44,8 +46,10 @@ class Member(msgspec.Struct, frozen=True):
 class Archive:
     """Members by name and by digest, and the documents at the archive's root."""
 
-    def __init__(self, store: ImageStore, ingest: Ingest) -> None:
+    def __init__(self, store: ImageStore, ingest: Ingest, pin: Callable[[str], None]) -> None:
+        """*pin* keeps what the store has already and the archive need not bring."""
         self._store = store
+        self._pin = pin
         self._ingest = ingest
         self._layers = 0
         self._links: dict[str, str] = {}
@@ -103,7 +107,7 @@ class Archive:
     def add_document(self, ingest: Ingest, data: bytes) -> str:
         """A document that the archive lacks, made for it; returns its digest."""
         digest = digests.of(data)
-        if digest not in self.by_digest and not self._store.content.has(digest):
+        if digest not in self.by_digest and not self._store.hold(self._pin, digest):
             writer = ingest.blob()
             writer.write(data)
             writer.finish()
@@ -132,7 +136,7 @@ class Archive:
         if name.rpartition("/")[2] in _SKIPPED or (name.endswith("/json") and not name.startswith(_BLOBS)):
             return
         expected = _expected_digest(name)
-        if expected and self._store.content.has(expected):
+        if expected and self._store.hold(self._pin, expected):
             self._remember(name, Member(expected, entry.size))  # its bytes need not be looked at
             return
         self._remember(name, self._blob(reader, name, expected))

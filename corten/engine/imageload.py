@@ -48,7 +48,7 @@ def load_images(
 ) -> list[tuple[StoredImage, list[Reference]]]:
     """Take in the archive; returns what was registered. ``InvalidArgument`` leaves everything as it was."""
     with store.pinned() as pin, Ingest(store.content, store.snapshots) as ingest:
-        archive = Archive(store, ingest)
+        archive = Archive(store, ingest, pin)
         archive.read(read)
         targets = _targets(archive, ingest)
         if not targets:

@@ -150,6 +150,12 @@ class ImageStore:
             self.sweep_tolerant(mine)
             raise
 
+    def hold(self, pin: Callable[[str], None], digest: str) -> bool:
+        """Whether the blob is here; it stays for as long as *pin* (of ``pinned``) holds it."""
+        with self._lock:  # no sweep may be between its look at the pins and the removal
+            pin(digest)
+            return self.content.has(digest)
+
     def is_pinned(self, name: str) -> bool:
         """Whether somebody counts on the digest or chainID now."""
         return name in self.leases.held()
