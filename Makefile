@@ -37,8 +37,10 @@ bench: setup ## side by side with dockerd and podman; ARGS="--quick --only exec"
 	@scripts/setup --bench
 	$(PYTHON) -m bench.run $(ARGS)
 
-soak: setup ## 1,000 cycles, 100,000 senseless requests, races by the 100,000; then look for leaks
-	CORTEN_SOAK_CYCLES=1000 $(PYTHON) -m pytest --timeout=3600 tests/system/test_soak.py
+soak: setup ## 10,000 cycles, 1,000 containers, upgrades, 100,000 senseless requests, races by the 100,000; then look for leaks
+	CORTEN_SOAK_CYCLES=10000 $(PYTHON) -m pytest --timeout=7200 tests/system/test_soak.py
+	CORTEN_SOAK_RUNNING=1000 $(PYTHON) -m pytest --timeout=3600 tests/system/test_scale.py
+	CORTEN_SOAK_UPGRADE_SECONDS=60 $(PYTHON) -m pytest --timeout=1800 tests/system/test_upgrade.py
 	CORTEN_FUZZ_REQUESTS=$${CORTEN_FUZZ_REQUESTS:-100000} $(PYTHON) -m pytest tests/system/test_api_fuzz.py
 	CORTEN_SOAK=1 $(PYTHON) -m pytest --timeout=7200 tests/attack
 

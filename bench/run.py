@@ -4,11 +4,11 @@ import argparse
 import sys
 from contextlib import ExitStack
 
-from bench import containers, images, registry, report, resources, streams
+from bench import containers, images, registry, report, resources, scale, streams
 from bench.engines import NAMES, Engine, available
 from bench.group import Group
 
-GROUPS = (*containers.GROUPS, *streams.GROUPS, *registry.GROUPS, *resources.GROUPS)
+GROUPS = (*containers.GROUPS, *streams.GROUPS, *registry.GROUPS, *resources.GROUPS, *scale.GROUPS)
 
 
 def arguments() -> argparse.Namespace:

@@ -38,6 +38,8 @@ class Daemon:
         self.log_path = f"{self.base}/daemon.log"
         self.cgroup_parent = f"/{tag}"
         self.address = f"10.{200 + secrets.randbelow(50)}.{secrets.randbelow(255)}.1"
+        self.prefix = 24
+        """Length of the network that the address is in."""
         self.process: subprocess.Popen[bytes] | None = None
         self.package = REPOSITORY
         """Where the daemon's own code is."""
@@ -61,7 +63,8 @@ class Daemon:
         common += ["--cgroup-parent", self.cgroup_parent]
         if self.kind == "dockerd":
             return ["dockerd", *common, "--group", "root", "--bridge", self.make_bridge(), *self.arguments]
-        return [sys.executable, "-m", "corten.daemon.main", *common, "--bip", f"{self.address}/24", *self.arguments]
+        common += ["--bip", f"{self.address}/{self.prefix}"]
+        return [sys.executable, "-m", "corten.daemon.main", *common, *self.arguments]
 
     def __enter__(self) -> "Daemon":
         return self.start()
