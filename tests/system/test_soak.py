@@ -15,7 +15,7 @@ from tests.support.stock import eventually
 
 CYCLES = int(os.environ.get("CORTEN_SOAK_CYCLES", "20"))
 CLIENTS = int(os.environ.get("CORTEN_SOAK_CLIENTS", "2"))
-GROWTH = (4 << 20) + CYCLES * 512
+GROWTH = (8 << 20) + CYCLES * 512
 """Bytes of private memory that the daemon may gain for heaps and caches; a record kept per container would be more."""
 DATABASE_GROWTH = 2 << 20
 THREADS = 100
@@ -74,8 +74,8 @@ def namespaces() -> set[str]:
 @pytest.fixture
 def warm(daemon: Daemon, image: str) -> Iterator[Daemon]:
     """The daemon after some cycles: caches are filled, pools have their threads and those their heaps."""
-    for number in range(25):
-        cycle(daemon.api, number)
+    with ThreadPoolExecutor(CLIENTS + 1) as pool:
+        list(pool.map(lambda number: cycle(daemon.api, number), range(25)))
     yield daemon
     daemon.api("DELETE", "/volumes/soak")
 
