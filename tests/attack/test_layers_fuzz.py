@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from corten import errors
 from corten.store.unpack import LayerUnpacker
 from corten.wire import tarwrite
+from tests.attack.hostile import SOAK
 from tests.support.layers import archive, directory, hardlink, member, pieces, symlink, tree
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -56,7 +57,7 @@ def build(entry, base):
     return member(name, kind=tarwrite.FIFO)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=5000 if SOAK else 120, deadline=None)
 @given(st.lists(entries, min_size=1, max_size=8))
 def test_nothing_outside_changes(chosen):
     base = tempfile.mkdtemp(prefix="corten-fuzz-")
