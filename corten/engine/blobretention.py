@@ -10,6 +10,7 @@ where the registry that it came from can be asked for it once more.
 
 import logging
 import os
+from collections.abc import Collection
 
 from corten import errors
 from corten.engine.imagescan import IMAGE
@@ -42,14 +43,17 @@ def make_room(store: ImageStore, coming: int, retention: str) -> None:
     space.check_room(store.content.root, coming)
 
 
-def give_up(store: ImageStore, wanted: int) -> int:
-    """Remove blobs of unpacked layers that came from a registry, until *wanted* bytes are free; returns the bytes."""
+def give_up(store: ImageStore, wanted: int, only: Collection[str] | None = None) -> int:
+    """Remove blobs of unpacked layers that came from a registry, until *wanted* bytes are free; returns the bytes.
+
+    *only*: of these digests.
+    """
     freed = 0
     with store.exclusive():
         for digest in _spare(store):
             if freed >= wanted:
                 break
-            if not store.is_pinned(digest):
+            if not store.is_pinned(digest) and (only is None or digest in only):
                 freed += store.content.remove(digest)
     return freed
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from corten import errors, faultpoint
 from corten.engine.blobfetch import Moved
 from corten.engine.blobfetches import Fetches, Ticket
-from corten.engine.blobretention import keeps, make_room
+from corten.engine.blobretention import DROP, keeps, make_room
 from corten.engine.feed import Report
 from corten.engine.imagestore import ImageStore
 from corten.engine.pullplan import Documents, Part, Plan, Registry
@@ -207,7 +207,7 @@ class Arrival:
         return image.id, before is None or before.digest != image.id or bool(self._streams)
 
     def _kept(self, plan: Plan, digest: str) -> bool:
-        return self._retention != "drop" or any(part.descriptor.digest == digest for part in plan.others)
+        return self._retention != DROP or any(part.descriptor.digest == digest for part in plan.others)
 
 
 def _check_diff_id(part: Part, found: str) -> None:

@@ -75,18 +75,28 @@ def _choose(store: ImageStore, image: StoredImage, platforms: Sequence[Platform]
     return Chosen(target, [], image, picked, picked[0])
 
 
-def bring_back(store: ImageStore, images: list[Chosen], pin: Callable[[str], None]) -> None:
+def bring_back(store: ImageStore, images: list[Chosen], pin: Callable[[str], None]) -> list[str]:
     """Fetch the blobs that were given up here; before the first byte is written, since it can fail."""
+    brought: list[str] = []
     for chosen in images:
         for manifest in chosen.manifests:
             for layer in manifest.layers:
                 pin(layer.digest)
                 if not store.content.has(layer.digest):
                     store.fetch_again(layer)
+                    brought.append(layer.digest)
+    return brought
 
 
-def write_archive(store: ImageStore, images: list[Chosen]) -> Iterator[bytes]:
-    """The archive in pieces. Blobs are pinned while it is being written."""
+def write_archive(store: ImageStore, images: list[Chosen], brought: Sequence[str] = ()) -> Iterator[bytes]:
+    """The archive in pieces. Blobs are pinned while it is being written; those that were *brought* may go then."""
+    try:
+        yield from _archive(store, images)
+    finally:
+        store.hand_back(brought)
+
+
+def _archive(store: ImageStore, images: list[Chosen]) -> Iterator[bytes]:
     with store.pinned() as pin:
         blobs = _blobs(images)
         for digest in blobs:

@@ -38,7 +38,8 @@ _MAX_CONFIGS = 256
 
 class ImageStore:
     """Thread-safe. Replaced from outside are ``users``, the containers made from an image id; ``fetching``, the blobs
-    on their way here; and ``fetch_again``, which brings a blob back that was given up (see ``blobretention``)."""
+    on their way here; ``fetch_again``, which brings a blob back that was given up (see ``blobretention``), and
+    ``hand_back`` when it has served."""
 
     def __init__(self, root: str, database: Database, snapshots: Snapshots, emit: Emit) -> None:
         self.content = ContentStore(root)
@@ -50,6 +51,7 @@ class ImageStore:
         self.users: Callable[[str], list[ContainerUse]] = lambda image_id: []
         self.fetching: Callable[[], list[str]] = list
         self.fetch_again: Callable[[Descriptor], None] = _no_registry
+        self.hand_back: Callable[[Sequence[str]], None] = lambda digests: None
         self._configs: dict[str, ImageConfig] = {}
         self.leases = Leases(database)
         self.quarantine = database.quarantine

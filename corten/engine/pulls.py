@@ -1,8 +1,9 @@
 """Pulling as a service: many pulls at once over the same fetches, each stopped when its client goes away."""
 
 import queue
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
@@ -10,6 +11,7 @@ from corten.distribution.client import RegistryClient
 from corten.distribution.credential import ANONYMOUS, Credential
 from corten.engine.blobfetch import Source
 from corten.engine.blobfetches import Fetches, Ticket
+from corten.engine.blobretention import DROP, give_up
 from corten.engine.feed import Report, run_stoppable
 from corten.engine.imagearrival import Cancellation
 from corten.engine.imagepull import ImagePull, Pulled
@@ -36,6 +38,7 @@ class Pulls:
         self._fetches = Fetches(store.content, store.partials, store.snapshots)
         store.fetching = self._fetches.busy
         store.fetch_again = self.fetch_again
+        store.hand_back = self._hand_back
         self.configure()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pull")
         self._lock = threading.Lock()
@@ -90,6 +93,10 @@ class Pulls:
             f"layer {blob.digest} is not kept here and cannot be fetched again: {failure}; "
             "pull its image with the daemon's blob-retention set to keep"
         )
+
+    def _hand_back(self, digests: Sequence[str]) -> None:
+        if digests and self._settings.blob_retention == DROP:
+            give_up(self._store, sys.maxsize, only=digests)
 
     def _bring_back(self, blob: Descriptor, source: Source) -> None:
         ended: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
