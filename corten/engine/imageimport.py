@@ -132,7 +132,8 @@ def publish_image(
     ingest.sync()
     with store.exclusive():
         ingest.publish(blobs)
-        missing = [digest for digest in blobs if not store.content.has(digest)]
+        gone = [digest for digest in blobs if not store.content.has(digest)]
+        missing = [digest for digest in gone if not store.sources.repositories(digest)]
         if missing:
             raise errors.Unavailable(f"blob {missing[0]} was removed meanwhile; try again")
         ingest.commit_chain(chain)

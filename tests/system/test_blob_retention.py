@@ -106,6 +106,7 @@ def test_save_without_the_registry_says_what_to_do(host):
         _, (digest,) = offer(gone, "gone", "1", [layer("lost", 100)])
         host.pull(gone, "gone")
         name = f"{gone.host}/gone:1"
+        gone.blobs.clear()
     answer = host.api("GET", f"/images/{name}/get")
     assert answer.status == 404
     assert digest in answer.message
