@@ -136,7 +136,7 @@ GROUPS = (
         transfers,
         prepare=prepare,
         finish=finish,
-        repetitions=5,
+        repetitions=3,
         quick=1,
     ),
 )
