@@ -27,8 +27,7 @@ def login(session: Session, credential: Credential) -> tuple[str, str]:
     answer.discard()
     try:
         if bearer is None or not bearer.realm or credential.registry_token:
-            session.request("GET", "/v2/", ()).discard()
-            return SUCCESS, ""
+            return _by_password(session)
         token = session.authorizer.token(bearer, (), offline=True)
         proof = {"Authorization": f"Bearer {token.value}"}
         answer = session.probe("/v2/", headers=proof)
@@ -38,6 +37,17 @@ def login(session: Session, credential: Credential) -> tuple[str, str]:
     except Answered as error:
         raise _failed(Answered("GET", session.url("/v2/"), error.status, error.codes, error.detail)) from error
     return SUCCESS, token.refresh
+
+
+def _by_password(session: Session) -> tuple[str, str]:
+    try:
+        session.request("GET", "/v2/", ()).discard()
+    except Answered as error:
+        if error.status != 401:
+            raise
+        text = f"login attempt to {session.url('/v2/')} failed with status: 401 Unauthorized"
+        raise errors.Unauthenticated(text) from error
+    return SUCCESS, ""
 
 
 def _failed(error: Answered) -> errors.CortenError:

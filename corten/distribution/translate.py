@@ -21,6 +21,14 @@ def translated(error: Answered) -> errors.CortenError:
     return errors.InvalidArgument(text)
 
 
+def plain(error: Answered) -> errors.CortenError:
+    """By the code alone, and with nothing but the registry's words: what stands behind a name was asked."""
+    if error.codes and error.code in ("DENIED", "MANIFEST_UNKNOWN", "NAME_UNKNOWN", "UNAUTHORIZED"):
+        kinds = {"DENIED": errors.Forbidden, "UNAUTHORIZED": errors.Unauthenticated}
+        return kinds.get(error.code, errors.NotFound)(error.detail)
+    return translated(error)
+
+
 def not_found(error: Answered, reference: Reference, name: str) -> errors.CortenError:
     """Of a pull. A registry does not tell what is not there from what may not be seen, so neither does Docker."""
     familiar = reference.familiar_name()

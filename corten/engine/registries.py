@@ -7,10 +7,13 @@ from typing import TypeVar
 
 import msgspec
 
+from corten import errors
 from corten.distribution.client import RegistryClient
 from corten.distribution.credential import Credential
+from corten.distribution.failure import Answered
 from corten.distribution.repository import Repository
 from corten.distribution.search import SearchResult
+from corten.distribution.translate import plain
 from corten.oci import manifest as manifests
 from corten.oci.base import OciValue, decode
 from corten.oci.manifest import Descriptor
@@ -52,7 +55,12 @@ class Registries:
         """The descriptor that *name* has in its registry, and the platforms behind it."""
         reference = Reference.parse(name).tagged()
         repository = self._client.repository(reference, credential)
-        return await self._run(lambda: _inspect(repository, reference))
+        try:
+            return await self._run(lambda: _inspect(repository, reference))
+        except errors.CortenError as error:
+            if isinstance(error.__cause__, Answered):
+                raise plain(error.__cause__) from error
+            raise
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

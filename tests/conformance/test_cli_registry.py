@@ -66,7 +66,7 @@ def test_login_push_logout(cli: Docker, registry: Registry) -> None:
 def test_wrong_password(cli: Docker, registry: Registry) -> None:
     failed = cli.fails("login", "-u", "bob", "--password-stdin", registry.host, stdin=b"wrong")
     assert failed.err.startswith("Error response from daemon: ")
-    assert "unauthorized" in failed.err
+    assert "401 Unauthorized" in failed.err
     assert "wrong" not in failed.err
     assert auths(cli) == {}
 

@@ -107,7 +107,7 @@ class TestPassword:
 
     def test_wrong(self, cli: Docker, locked: Registry, api: Api) -> None:
         failed = cli.fails("login", "-u", USER, "-p", "wrong", locked.host)
-        words = f'Get "http://{locked.host}/v2/": unauthorized: authentication required'
+        words = f"login attempt to http://{locked.host}/v2/ failed with status: 401 Unauthorized"
         assert f"Error response from daemon: {words}" in failed.err
         answer = api("POST", "/auth", {"USERNAME": USER, "Password": "wrong", "serveraddress": locked.host})
         assert (answer.status, answer.message) == (401, words)
@@ -147,10 +147,16 @@ class TestPassword:
         by_digest = f"/distribution/{locked.host}/app@{found['amd64']}/json"
         assert api("GET", by_digest, headers=mine(locked.host)).json()["Descriptor"]["digest"] == found["amd64"]
 
+    def test_a_pull_without_it(self, cli: Docker, locked: Registry) -> None:
+        """It must not end in a question for a password: at a 401 the stock CLI asks for one of Docker Hub."""
+        store(locked.host, "app", Credential(username=USER, password=PASSWORD))
+        failed = cli.fails("pull", f"{locked.host}/app")
+        words = f'Head "http://{locked.host}/v2/app/manifests/latest": no basic auth credentials'
+        assert failed.err.strip() == f"Error response from daemon: {words}"
+
     def test_what_is_not_there(self, api: Api, locked: Registry) -> None:
         missing = api("GET", f"/distribution/{locked.host}/app:none/json", headers=mine(locked.host))
-        words = f"manifest for {locked.host}/app:none not found: manifest unknown: manifest unknown"
-        assert (missing.status, missing.message) == (404, words)
+        assert (missing.status, missing.message) == (404, "manifest unknown: manifest unknown")
         assert api("GET", "/distribution/UPPER/json").status == 400
 
 
@@ -178,12 +184,15 @@ class TestToken:
         document = api("GET", f"/distribution/{guarded.host}/public/app/json").json()
         assert document["Descriptor"]["digest"] == public["latest"]
         refused = api("GET", f"/distribution/{guarded.host}/private/app/json")
-        assert (refused.status, refused.message) == (
-            404,
-            f"pull access denied for {guarded.host}/private/app, repository does not exist or may require "
-            "'docker login': denied: requested access to the resource is denied",
-        )
+        assert (refused.status, refused.message) == (403, "denied: requested access to the resource is denied")
         assert api("GET", f"/distribution/{guarded.host}/private/app/json", headers=mine(guarded.host)).status == 200
+
+    def test_pulls(self, cli: Docker, guarded: Registry) -> None:
+        failed = cli.fails("pull", f"{guarded.host}/private/app")
+        assert failed.err.strip() == (
+            f"Error response from daemon: pull access denied for {guarded.host}/private/app, repository does not exist "
+            "or may require 'docker login': denied: requested access to the resource is denied"
+        )
 
     def test_a_blob_is_mounted_with_both_scopes(self, guarded: Registry, tokens: TokenServer) -> None:
         client = RegistryClient(RegistryConfig())
