@@ -13,6 +13,8 @@ from tests.support.cortencli import Corten
 from tests.support.daemon import Daemon
 from tests.support.http import Api
 from tests.support.layers import archive, busybox_layer, config_for, docker_archive, member, sha256
+from tests.support.registry import MISSING as REGISTRY_MISSING
+from tests.support.registry import Registry
 from tests.support.stock import Docker
 
 TOP = archive(member("top/file", b"top" * 1000), member("top/other", b"other"))
@@ -350,3 +352,17 @@ def test_the_api_streams_findings(store: Store, api: Api) -> None:
     assert [next(iter(record)) for record in records if "Progress" not in record] == ["Finding", "Summary"]
     assert records[-1]["Summary"] == {"Problems": 1, "Repaired": 0, "Failed": 0, "Notes": 0}
     flip(store.blob(store.top_blob))
+
+
+@pytest.mark.skipif(REGISTRY_MISSING is not None, reason=str(REGISTRY_MISSING))
+def test_a_blob_that_was_given_up_comes_from_its_registry(store: Store) -> None:
+    with Registry() as registry:
+        name = f"{registry.host}/two:1"
+        store.docker("tag", TWO, name)
+        store.docker("push", name)
+        os.unlink(store.blob(store.top_blob))
+        assert store.check() == [], "the registry has it"
+        os.unlink(f"{store.layer(store.top)}/top/other")
+        assert seen(store.check("--repair")) == [("layer", store.top, "repaired")]
+        store.works()
+        store.docker("rmi", name)

@@ -22,6 +22,8 @@ from tests.support.cortencli import Corten
 from tests.support.daemon import Daemon
 from tests.support.http import Api
 from tests.support.layers import archive, busybox_layer, config_for, docker_archive, member, sha256
+from tests.support.registry import MISSING as REGISTRY_MISSING
+from tests.support.registry import Registry
 from tests.support.stock import Docker
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -295,3 +297,66 @@ def test_in_the_background_by_the_configuration(clean: Daemon, docker: Docker) -
         with open(clean.config_file, "w") as file:
             file.write("{}")
         clean.start()
+
+
+@pytest.mark.skipif(REGISTRY_MISSING is not None, reason=str(REGISTRY_MISSING))
+def test_collecting_beside_pulls_commits_and_runs(clean: Daemon, docker: Docker, corten: Corten, api: Api) -> None:
+    """At the end the store is in order to the last byte, and what the clients were told is there."""
+    with Registry() as registry:
+        shared = layer(*[f"shared{number}" for number in range(20)])
+        for number in range(2):
+            layers = [busybox_layer(), shared, layer(f"own{number}")]
+            name = f"{registry.host}/image{number}:1"
+            docker("load", stdin=docker_archive(layers, [name], config_for(layers)))
+            docker("push", name)
+        docker("create", "--name", "base", f"{registry.host}/image0:1", "sh")
+        stop = threading.Event()
+        wrong: list[str] = []
+
+        def pulls(number: int) -> None:
+            name = f"{registry.host}/image{number}:1"
+            query = {"fromImage": name.rpartition(":")[0], "tag": "1"}
+            records = list(api.lines("/images/create", method="POST", query=query))
+            if "error" in records[-1]:
+                wrong.append(f"pull: {records[-1]}")
+            api("DELETE", f"/images/{name}")
+
+        def commits(number: int) -> None:
+            made = api("POST", "/commit", {}, query={"container": "base", "repo": f"made{number}"})
+            if made.status != 201:
+                wrong.append(f"commit: {made.body!r}")
+            api("DELETE", f"/images/made{number}")
+
+        def creates(number: int) -> None:
+            made = api("POST", "/containers/create", {"Image": f"{registry.host}/image1:1", "Cmd": ["sh"]})
+            if made.status == 201:
+                started = api("POST", f"/containers/{made.json()['Id']}/start")
+                if started.status != 204:
+                    wrong.append(f"start: {started.body!r}")
+                api("DELETE", f"/containers/{made.json()['Id']}", query={"force": 1})
+            elif made.status != 404:
+                wrong.append(f"create: {made.body!r}")
+
+        def collects(number: int) -> None:
+            answer = api("POST", "/corten/gc", query={"tagged": 1, "max-age": "1s"})
+            if answer.status != 200:
+                wrong.append(f"gc: {answer.body!r}")
+
+        def loop(work, number: int) -> None:
+            while not stop.is_set() and not wrong:
+                work(number)
+
+        work = [(pulls, 0), (pulls, 1), (commits, 0), (creates, 0), (collects, 0), (collects, 1)]
+        threads = [threading.Thread(target=loop, args=each) for each in work]
+        for thread in threads:
+            thread.start()
+        time.sleep(float(os.environ.get("CORTEN_SOAK_SECONDS", "5")))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert "Everything is in order." in corten("fsck", "--deep")
+        docker("rm", "base")
+        corten("system", "gc", "--tagged", "--keep-storage", "1")
+        assert os.listdir(f"{clean.data_root}/content/blobs/sha256") == []
+        assert os.listdir(f"{clean.data_root}/snapshots/layers") == []

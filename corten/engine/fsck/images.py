@@ -83,7 +83,11 @@ def _compare(subject: Subject, image: StoredImage) -> Findings:
 def _layers(subject: Subject, image: StoredImage, manifest: StoredManifest) -> Findings:
     """A layer may lack its archive as long as it is unpacked, and be packed as long as its archive is here."""
     store = subject.store
-    lacking = [layer.digest for layer in manifest.layers if not store.content.has(layer.digest)]
+    lacking = [
+        layer.digest
+        for layer in manifest.layers
+        if not store.content.has(layer.digest) and not store.sources.repositories(layer.digest)
+    ]
     if not lacking or store.index.get(image.id) is None:
         return
     if store.runnable(manifest):

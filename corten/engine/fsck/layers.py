@@ -1,6 +1,7 @@
 """Unpacked layers: record and directory belong together, and the tree is what it was when it was unpacked.
 
-A damaged or lost layer is unpacked anew from its blob, whose digest vouches for it.
+A damaged or lost layer is unpacked anew from its blob, whose digest vouches for it; a blob that was given up
+comes from its registry again.
 """
 
 import os
@@ -109,7 +110,7 @@ def _broken(subject: Subject, layer: Layer, problem: str) -> Finding:
 
 def _without_record(subject: Subject, layer: Layer, blob: str) -> Finding:
     problem = "its directory has no record"
-    if subject.store.content.has(blob):
+    if subject.store.content.has(blob) or subject.store.sources.repositories(blob):
         finding = Finding(kind="layer", id=layer.chain_id, problem=problem, action=ANEW)
         return subject.settle(finding, lambda: unpack(subject, layer))
     action = "recorded as it is, as its archive is not kept"
@@ -136,8 +137,10 @@ def unpack(subject: Subject, layer: Layer) -> None:
     store = subject.store
     _check_unused(subject, layer)
     blob = subject.layers_of_images().get(layer.chain_id, ("", None, ""))[1]
-    if blob is None or not store.content.has(blob.digest):
-        raise errors.NotFound("its archive is not here; pull or load the image again")
+    if blob is None:
+        raise errors.NotFound("no image names its archive; pull or load the image again")
+    if not store.content.has(blob.digest):
+        store.fetch_again(blob)
     with store.pinned() as pin, Ingest(store.content, store.snapshots) as ingest:
         pin(layer.chain_id)
         pin(blob.digest)
