@@ -104,7 +104,8 @@ class Uploads:
                 self._there.add(blob.digest)
                 self._say(blob, f"Mounted from {path}")
                 return True
-            self._store.sources.discard(self._target, path, blob.digest)
+            if self._store.content.has(blob.digest):  # else it is all we know of where the bytes are
+                self._store.sources.discard(self._target, path, blob.digest)
         return False
 
     def _upload(self, blob: Descriptor) -> None:
