@@ -29,23 +29,12 @@ def run(command: str, report: str = "", timeout: float = 3600) -> int:
     system = image.system()
     tree = image.project(command)
     with tempfile.TemporaryDirectory(prefix="run-", dir=image.PLACE) as work:
-        arguments = [
-            *("nice", "-n", "10", "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"),
-            *("-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(MEMORY), "-nic", "none"),
-            *("-kernel", system.kernel, "-initrd", system.initrd, "-append", KERNEL_LINE),
-            *("-drive", f"file={system.disk},format=raw,if=virtio,snapshot=on"),
-            *("-drive", f"file={tree},format=raw,if=virtio,snapshot=on"),
-            *("-serial", f"file:{work}/console", "-device", "virtio-serial"),
-            *("-chardev", "stdio,id=output,signal=off", *_port("output")),
-        ]
-        for name in ("result", "report"):
-            arguments += ["-chardev", f"file,id={name},path={work}/{name}", *_port(name)]
         sys.stdout.flush()
         # the temporary files of snapshot=on are as large as what the guest writes
         environment = dict(os.environ, TMPDIR=work)
         reading, writing = os.pipe()  # a standard input at its end would count as a host that has hung up
         try:
-            subprocess.run(arguments, stdin=reading, env=environment, timeout=timeout, check=True)
+            subprocess.run(arguments(system, tree, work), stdin=reading, env=environment, timeout=timeout, check=True)
         except subprocess.TimeoutExpired as error:
             raise GuestFailed(f"no end after {timeout:.0f} s\n{_tail(work)}") from error
         except subprocess.CalledProcessError as error:
@@ -60,6 +49,22 @@ def run(command: str, report: str = "", timeout: float = 3600) -> int:
         if report and os.path.getsize(f"{work}/report"):
             os.replace(f"{work}/report", report)
         return int(result)
+
+
+def arguments(system: image.System, tree: str, work: str) -> list[str]:
+    """qemu's command line. Standard input and output are the guest's output; its console is a file in *work*."""
+    words = [
+        *("nice", "-n", "10", "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"),
+        *("-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(MEMORY), "-nic", "none"),
+        *("-kernel", system.kernel, "-initrd", system.initrd, "-append", KERNEL_LINE),
+        *("-drive", f"file={system.disk},format=raw,if=virtio,snapshot=on"),
+        *("-drive", f"file={tree},format=raw,if=virtio,snapshot=on"),
+        *("-serial", f"file:{work}/console", "-device", "virtio-serial"),
+        *("-chardev", "stdio,id=output,signal=off", *_port("output")),
+    ]
+    for name in ("result", "report"):
+        words += ["-chardev", f"file,id={name},path={work}/{name}", *_port(name)]
+    return words
 
 
 def _port(name: str) -> tuple[str, str]:

@@ -51,17 +51,20 @@ def differences(daemon: Daemon) -> list[str]:
     same("layers recorded / there", set(layers), {f"sha256:{name}" for name in listed(f"{data}/snapshots/layers")})
     same("names' images / images", named | {image.id for image in images}, {image.id for image in images})
     same("volumes recorded / there", volumes, listed(f"{data}/volumes"))
-    running = {each["Id"] for each in daemon.api("GET", "/containers/json").json()}
+    listing = daemon.api("GET", "/containers/json").json()
+    running = {each["Id"] for each in listing}
+    plugged = [each for each in listing if each["HostConfig"]["NetworkMode"] in ("default", "bridge")]
     same("running / with a bundle", running, listed(f"{run}/run"))
     same("running / with a namespace", running, listed(f"{run}/netns"))
     for name in os.listdir(f"{run}/runtime"):
         same(f"running / known to {name}", running, listed(f"{run}/runtime/{name}"))
     holdings = daemon.holdings()
+    mounts = [point for point in holdings.mounts if point != data]
     loose = [line for line in holdings.processes if line.split()[0] != str(daemon.pid)]
-    for what, lines in (("mount", holdings.mounts), ("cgroup", holdings.cgroups), ("process", loose)):
+    for what, lines in (("mount", mounts), ("cgroup", holdings.cgroups), ("process", loose)):
         found += [f"{what} of nobody: {line}" for line in lines if not any(each in line for each in running)]
-    if len(holdings.ports) != len(running):
-        found.append(f"{len(holdings.ports)} devices for {len(running)} running containers: {holdings.ports}")
+    if len(holdings.ports) != len(plugged):
+        found.append(f"{len(holdings.ports)} devices for {len(plugged)} running containers: {holdings.ports}")
     for what, left in (
         ("unfinished removals", unended),
         ("quarantine", set_aside),
