@@ -37,12 +37,15 @@ bench: setup ## side by side with dockerd and podman; ARGS="--quick --only exec"
 	@scripts/setup --bench
 	$(PYTHON) -m bench.run $(ARGS)
 
-soak: setup ## 10,000 cycles, 1,000 containers, upgrades, 100,000 senseless requests, races by the 100,000; then look for leaks
+soak: setup ## 10,000 cycles, 1,000 containers, upgrades, 100,000 senseless requests, races by the 100,000, a death at every step, power cuts
 	CORTEN_SOAK_CYCLES=10000 $(PYTHON) -m pytest --timeout=7200 tests/system/test_soak.py
 	CORTEN_SOAK_RUNNING=1000 $(PYTHON) -m pytest --timeout=3600 tests/system/test_scale.py
 	CORTEN_SOAK_UPGRADE_SECONDS=60 $(PYTHON) -m pytest --timeout=1800 tests/system/test_upgrade.py
 	CORTEN_FUZZ_REQUESTS=$${CORTEN_FUZZ_REQUESTS:-100000} $(PYTHON) -m pytest tests/system/test_api_fuzz.py
 	CORTEN_SOAK=1 $(PYTHON) -m pytest --timeout=7200 tests/attack
+	@scripts/setup --guest
+	CORTEN_FAULTS_ALL=1 $(PYTHON) -m pytest --timeout=7200 tests/system/test_faultpoints.py
+	CORTEN_POWERCUTS="loop=20 guest=12" $(PYTHON) -m pytest --timeout=7200 tests/system/test_powercut.py
 
 works: ## rewrite the README's tables from the last runs of test and bench
 	$(PYTHON) scripts/works.py build/tests.xml README.md
