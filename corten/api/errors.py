@@ -69,4 +69,6 @@ def text_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror[0].lower() + error.strerror[1:]
         return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
+    if isinstance(error, MemoryError):
+        return "cannot allocate memory"
     return str(error) or type(error).__name__
