@@ -189,6 +189,12 @@ class Database:
                 self._commit(batch)
         self._connection.close()
 
+    def _told(self, error: Exception) -> Exception:
+        """What a job's own error is to the caller: that of the file says which file."""
+        if isinstance(error, sqlite3.OperationalError):
+            return errors.System(f"cannot write the state database {self.path}: {reason(error)}")
+        return error
+
     def _commit(self, batch: list[tuple[Job, Future[Any]]]) -> None:
         connection = self._connection
         done: list[tuple[Future[Any], Any]] = []
@@ -198,9 +204,11 @@ class Database:
                 connection.execute("SAVEPOINT job")
                 try:
                     result = job(connection)
-                except Exception as error:  # noqa: BLE001 - handed to the caller who asked for it
+                except Exception as error:
+                    if not connection.in_transaction:  # SQLite has given up the whole of it, as on a full disk
+                        raise sqlite3.OperationalError(reason(error)) from error
                     connection.execute("ROLLBACK TO job")
-                    future.set_exception(error)
+                    future.set_exception(self._told(error))
                 else:
                     done.append((future, result))
                 connection.execute("RELEASE job")
@@ -209,13 +217,19 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            failure = errors.System(f"cannot write the state database {self.path}: {error}")
+            failure = errors.System(f"cannot write the state database {self.path}: {reason(error)}")
             for _, future in batch:
                 if not future.done():
                     future.set_exception(failure)
             return
         for future, result in done:
             future.set_result(result)
+
+
+def reason(error: Exception) -> str:
+    """SQLite has words of its own for a lack of room."""
+    full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return "no space left on device" if full else str(error)
 
 
 def failure(path: str, error: sqlite3.Error) -> errors.CortenError:

@@ -76,3 +76,17 @@ def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path):
     path.write_bytes(b"this is not a database, not at all" * 100)
     with pytest.raises(errors.DataLoss, match=r"state\.db is damaged .*corten fsck --repair"):
         Database(str(path))
+
+
+def test_a_full_database_says_so_and_goes_on(tmp_path):
+    database = Database(str(tmp_path / "state.db"))
+    database.migrate("x", ["CREATE TABLE a (data BLOB)"])
+    pages = database.write(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+    database.write(lambda c: c.execute(f"PRAGMA max_page_count={pages}") and None)
+    with pytest.raises(errors.System, match=r"cannot write the state database .*state\.db: no space left on device"):
+        database.write(lambda c: c.execute("INSERT INTO a VALUES (zeroblob(9000000))") and None)
+    database.write(lambda c: c.execute("INSERT INTO a VALUES ('small')") and None)
+    database.write(lambda c: c.execute("PRAGMA max_page_count=1000000") and None)
+    database.write(lambda c: c.execute("INSERT INTO a VALUES (zeroblob(9000000))") and None)
+    assert database.reader().execute("SELECT count(*) FROM a").fetchone() == (2,)
+    database.close()
