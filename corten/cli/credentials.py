@@ -44,7 +44,7 @@ class Login:
 
 
 class Credentials:
-    """The user's store. ``warned`` is set when a store has put a secret into the file unencrypted."""
+    """The user's store. ``unencrypted`` is set when ``put`` has put a password into the file as it is."""
 
     def __init__(self, app: App) -> None:
         self._app = app
