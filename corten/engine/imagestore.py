@@ -17,6 +17,7 @@ from corten import errors, faultpoint
 from corten.engine.imageindex import ImageIndex, Name
 from corten.engine.imagescan import StoredImage, StoredManifest, scan
 from corten.engine.imagesources import BlobSources
+from corten.engine.reach import Reach
 from corten.model.image import ContainerUse
 from corten.oci.image import ImageConfig, decode_config
 from corten.oci.manifest import Descriptor, media_type_of
@@ -55,6 +56,7 @@ class ImageStore:
         self._configs: dict[str, ImageConfig] = {}
         self.leases = Leases(database)
         self.quarantine = database.quarantine
+        self._reach = Reach(self.index, snapshots, self.leases)
         self._lock = threading.RLock()
 
     # reading
@@ -207,30 +209,7 @@ class ImageStore:
 
     def graph(self, without: Collection[str] = ()) -> Graph:
         """Who needs which content: images (but those called *without*), containers and leases are the roots."""
-        graph = Graph()
-        for image in self.index.images():
-            if image.id in without:
-                continue
-            root = Node(gc.IMAGE, image.id)
-            graph.root(root)
-            graph.edge(root, [Node(gc.BLOB, image.id), *(Node(gc.BLOB, index.digest) for index in image.indexes)])
-            for manifest in image.manifests:
-                node = Node(gc.MANIFEST, manifest.descriptor.digest)
-                graph.edge(root, [node])
-                graph.edge(node, _needs(manifest))
-        for layer in self.snapshots.layers():
-            if layer.parent:
-                graph.edge(Node(gc.LAYER, layer.chain_id), [Node(gc.LAYER, layer.parent)])
-        for key, chain_id in self.snapshots.active().items():
-            root = Node(gc.SNAPSHOT, key)
-            graph.root(root)
-            if chain_id:
-                graph.edge(root, [Node(gc.LAYER, chain_id)])
-        for item, lease in self.leases.held().items():
-            root = Node(gc.LEASE, lease)
-            graph.root(root)
-            graph.edge(root, [Node(gc.BLOB, item), Node(gc.LAYER, item)])
-        return graph
+        return self._reach.graph(without)
 
     def recover(self) -> None:
         """At start: remove what an interrupted load, import or removal left behind."""
@@ -270,14 +249,6 @@ class ImageStore:
 
     def _document(self, digest: str) -> bytes | None:
         return self.content.read(digest) if self.content.has(digest) else None
-
-
-def _needs(manifest: StoredManifest) -> list[Node]:
-    parts = [manifest.descriptor, *([manifest.config] if manifest.config else []), *manifest.layers]
-    needed = [Node(gc.BLOB, part.digest) for part in parts]
-    if manifest.complete:  # each by itself, as the record of one in between may be lost
-        needed += [Node(gc.LAYER, chain_id) for chain_id in manifest.chain()]
-    return needed
 
 
 def _no_registry(blob: Descriptor) -> None:

@@ -31,6 +31,7 @@ def graph_of(roots, edges) -> Graph:
     return graph
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_what_is_marked_is_what_can_be_reached(parts):
     roots, edges = parts
@@ -46,6 +47,7 @@ def test_what_is_marked_is_what_can_be_reached(parts):
         assert marked.keys(kind) == {str(number) for number in reached if node(number).kind == kind}
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_the_reason_is_a_way_from_a_root(parts):
     roots, edges = parts
@@ -70,6 +72,7 @@ CANDIDATES = st.lists(
 LIMITS = st.builds(Limits, st.integers(0, 1000), st.integers(0, 500), st.integers(0, 500))
 
 
+@settings(deadline=None)
 @given(CANDIDATES, LIMITS, st.integers(0, 800), st.integers(0, 800))
 def test_limits_take_the_oldest_and_no_more_than_they_must(candidates, limits, stored, free):
     chosen = choose(candidates, limits, now=1000 * 10**9, stored=stored, free=free)
