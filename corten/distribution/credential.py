@@ -92,6 +92,8 @@ def from_document(document: Any, what: str) -> Credential:
             raise errors.InvalidArgument(f"invalid {what}: {key} must be a text")
         if any(ord(character) < 32 and character != "\t" for character in value):
             raise errors.InvalidArgument(f"invalid {what}: {key} holds control characters")
+        if name == "registrytoken" and not (value.isascii() and value.isprintable()):
+            raise errors.InvalidArgument(f"invalid {what}: {key} must be printable ASCII")
         if name == "auth":
             packed = value
         else:

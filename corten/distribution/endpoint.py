@@ -1,7 +1,5 @@
 """From a registry's name to the servers that are asked, and how each is spoken to. These functions ask the DNS."""
 
-import socket
-
 import msgspec
 
 from corten import errors
@@ -76,7 +74,7 @@ def _addresses(origin: Origin, config: RegistryConfig, network: Network) -> list
         return []
     try:
         found = network.resolve(origin.host, origin.port)
-    except (OSError, UnicodeError, socket.gaierror):
+    except OSError:
         return []
     return [ip for each in found if (ip := address.parse(each[0])) is not None]
 

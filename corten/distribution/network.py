@@ -19,7 +19,10 @@ class Network:
 
     def resolve(self, host: str, port: int) -> Sequence[SocketAddress]:
         """Addresses, best first. OSError."""
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:  # a label of more than 63 characters, or an empty one
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
         return list(dict.fromkeys((str(entry[4][0]), port) for entry in found))
 
     def connect(self, where: SocketAddress, timeout: float | None) -> socket.socket:

@@ -45,7 +45,15 @@ def test_credential_by_auth_and_tokens():
 
 @pytest.mark.parametrize(
     "text",
-    ["!", "x" * 70_000, packed([1]), packed({"username": 1}), packed({"auth": "!"}), packed({"username": "a\r\nX: 1"})],
+    [
+        "!",
+        "x" * 70_000,
+        packed({"registrytoken": "ü"}),
+        packed([1]),
+        packed({"username": 1}),
+        packed({"auth": "!"}),
+        packed({"username": "a\r\nX: 1"}),
+    ],
 )
 def test_credential_that_is_none(text):
     with pytest.raises(errors.InvalidArgument):
