@@ -155,25 +155,25 @@ def test_a_blob_and_the_rest_of_it():
 
 
 def test_a_registry_without_ranges_begins_anew():
-    with Scripted(**{f"GET /v2/app/blobs/{BLOB.digest}": Reply(200, DATA)}) as registry:
-        with registry.repository().blob(BLOB, 100) as stream:
-            assert stream.offset == 0
-            assert stream.read(1 << 20) == DATA
+    blob = {f"GET /v2/app/blobs/{BLOB.digest}": Reply(200, DATA)}
+    with Scripted(**blob) as registry, registry.repository().blob(BLOB, 100) as stream:
+        assert stream.offset == 0
+        assert stream.read(1 << 20) == DATA
 
 
 def test_a_small_blob_as_a_whole():
     with Scripted(**{f"GET /v2/app/blobs/{BLOB.digest}": Reply(200, DATA)}) as registry:
         assert registry.repository().document(BLOB) == DATA
-    with Scripted(**{f"GET /v2/app/blobs/{BLOB.digest}": Reply(200, DATA[::-1])}) as registry:
-        with pytest.raises(errors.DataLoss, match="verification failed"):
-            registry.repository().document(BLOB)
+    other = {f"GET /v2/app/blobs/{BLOB.digest}": Reply(200, DATA[::-1])}
+    with Scripted(**other) as registry, pytest.raises(errors.DataLoss, match="verification failed"):
+        registry.repository().document(BLOB)
 
 
 def test_an_empty_blob():
     empty = Descriptor(media_type="x", digest=digests.of(b""), size=0)
-    with Scripted(**{f"GET /v2/app/blobs/{empty.digest}": Reply(200, b"")}) as registry:
-        with registry.repository().blob(empty) as stream:
-            assert stream.read(10) == b""
+    blob = {f"GET /v2/app/blobs/{empty.digest}": Reply(200, b"")}
+    with Scripted(**blob) as registry, registry.repository().blob(empty) as stream:
+        assert stream.read(10) == b""
 
 
 def test_which_blobs_are_there():
@@ -190,9 +190,9 @@ def test_a_stored_manifest_must_be_the_one_that_was_sent():
         assert registry.repository(push=True).put_manifest("1", manifests.MANIFEST, MANIFEST) == DIGEST
         sent = registry.server.seen[-1]
         assert (sent.body, sent.headers["content-type"]) == (MANIFEST, manifests.MANIFEST)
-    with Scripted(**{put: Reply(201, headers={"Docker-Content-Digest": BLOB.digest})}) as registry:
-        with pytest.raises(errors.DataLoss):
-            registry.repository(push=True).put_manifest("1", manifests.MANIFEST, MANIFEST)
+    other = Reply(201, headers={"Docker-Content-Digest": BLOB.digest})
+    with Scripted(**{put: other}) as registry, pytest.raises(errors.DataLoss):
+        registry.repository(push=True).put_manifest("1", manifests.MANIFEST, MANIFEST)
 
 
 @pytest.mark.parametrize("name", ["a" * 70 + ".example.com/x", "x..example.com/y", "nowhere.invalid:5000/x"])
