@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -34,10 +35,11 @@ Job = Callable[[], None]
 class Session:
     """``faults`` maps a sentence to the names of the cases in which it was found."""
 
-    def __init__(self, daemon: Daemon, seed: str, count: int, only: str = "") -> None:
+    def __init__(self, daemon: "Observed", seed: str, count: int, only: str = "") -> None:
         self.daemon, self.seed, self.count, self.only = daemon, seed, count, only
         self.world = World(daemon.socket)
         self.faults: dict[str, list[str]] = {}
+        self.told = ""
         self.statuses: Counter[str] = Counter()
         self.slow: list[tuple[float, str, str]] = []
 
@@ -107,6 +109,8 @@ class Session:
             return None
         line = first_line(request.data).decode("latin-1").rpartition(" ")[0]
         self.slow.append((outcome.seconds, name, line[:150]))
+        if not outcome.ended and not self.told:
+            self.told = self.daemon.tell()
         for sentence in verdict.faults(request, outcome):
             self.fault(f"{line.partition('?')[0][:100]}: {sentence}", name, request.data)
         for answer in outcome.answers:
@@ -214,10 +218,28 @@ class Session:
             print(f"\nFAULT {sentence}")
             for case in cases:
                 print(f"   {case}")
+        if self.told:
+            print(f"\nwhen the first request had not ended in time:\n{self.told}")
         if self.faults:
             print(f"\n{len(self.faults)} faults. Again: CORTEN_FUZZ_SEED={self.seed} CORTEN_FUZZ_REQUESTS={self.count}")
             print("One case: CORTEN_FUZZ_CASE=family:seed:number\n\nthe end of the daemon's log:\n" + log[-3000:])
         return not self.faults
+
+
+class Observed(Daemon):
+    """A daemon that can say where it stands."""
+
+    def command(self) -> list[str]:
+        return ["tests.fuzz.observed" if word == "corten.daemon.main" else word for word in super().command()]
+
+    def tell(self) -> str:
+        """What its tasks and threads are waiting for."""
+        start = os.path.getsize(self.log_path)
+        os.kill(self.pid, signal.SIGUSR2)
+        time.sleep(2)
+        with open(self.log_path, errors="replace") as log:
+            log.seek(start)
+            return log.read()
 
 
 def first_line(data: bytes) -> bytes:
@@ -232,13 +254,16 @@ def main() -> int:
     tempfile.tempdir = "/tmp"
     seed = os.environ.get("CORTEN_FUZZ_SEED", "1")
     count = int(os.environ.get("CORTEN_FUZZ_REQUESTS", "2000"))
-    daemon = Daemon("cortend")
+    daemon = Observed("cortend")
     well = False
     try:
         daemon.start()
         session = Session(daemon, seed, count, os.environ.get("CORTEN_FUZZ_CASE", ""))
         session.world.refresh()
         well = session.run()
+    except OSError:
+        print(daemon.tell())
+        raise
     finally:
         if "CORTEN_FUZZ_LOG" in os.environ:
             print(daemon.log_tail(1_000_000))
