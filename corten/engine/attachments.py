@@ -74,6 +74,7 @@ class Attachments:
     async def resize(self, reference: str, height: int, width: int) -> None:
         """Set the size of the container's terminal."""
         container = self._life.shelf.get(reference)
+        await container.started()
         monitor = container.monitor
         if monitor is None:
             raise errors.Conflict(f"container {container.id} is not running")

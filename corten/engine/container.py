@@ -41,6 +41,8 @@ class Container:
         self.began = 0
         """When its run began, on the monotonic clock in ns: how long it runs must not depend on a clock that is set."""
         self.restart_delay = 0.0
+        self.starting: asyncio.Future[None] | None = None
+        """Done when the start that is under way has ended, well or not."""
         self.stopping = False
         """A stop or kill is under way, so the restart policy must not act on the exit."""
         self.passing = False
@@ -104,3 +106,9 @@ class Container:
     def attributes(self) -> dict[str, str]:
         """What every event of this container carries: labels, image, name."""
         return {**(self.config.labels or {}), "image": self.config.image, "name": self.name}
+
+    async def started(self) -> None:
+        """Wait for a start that is under way: its program may have spoken before the start was recorded, and whoever
+        heard it must find it running."""
+        if self.starting is not None:
+            await asyncio.wait({self.starting})

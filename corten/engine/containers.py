@@ -160,6 +160,7 @@ class Containers:
         """Send a signal; SIGKILL also waits for the exit. Conflict when it does not run."""
         container = self.get(reference)
         number = parse_signal(signal_name or "KILL")
+        await container.started()
         if not container.alive:
             if container.state.status == "restarting":
                 async with self._life.holding(container):

@@ -105,6 +105,7 @@ class Execs:
 
     async def create(self, reference: str, options: ExecOptions) -> str:
         """Prepare an exec; nothing runs yet. Conflict while the container is paused or not running."""
+        await self._containers.get(reference).started()
         container = self._running(reference)
         if not options.cmd:
             raise errors.InvalidArgument("no exec command provided")

@@ -72,13 +72,18 @@ class Life:
     async def launch(self, container: Container, *, by_policy: bool) -> None:
         """The start proper. The caller holds the lock."""
         await self.settled(container)
+        container.starting = self._loop.create_future()
         try:
             donors = joined(container, self.shelf.get, self.launcher.paths)
             launched = await self.call(self.launcher.launch, container.record, donors, self._on_created(container))
         except BaseException as error:
             self._start_failed(container, error)
             raise
-        self._running(container, launched, by_policy=by_policy)
+        else:
+            self._running(container, launched, by_policy=by_policy)
+        finally:
+            container.starting.set_result(None)
+            container.starting = None
 
     def _on_created(self, container: Container) -> Callable[[Monitor, Record], None]:
         """Connects the sessions that wait for this start; runs in the launching thread.

@@ -25,6 +25,7 @@ class Views:
     async def top(self, reference: str, ps_args: str = "") -> tuple[Texts, Rows]:
         """(titles, rows) of the processes. Conflict when it does not run."""
         container = self._life.shelf.get(reference)
+        await container.started()
         if container.state.status == "restarting":
             raise errors.Conflict(f"container {container.id} is restarting, wait until the container is running")
         if not container.alive:

@@ -174,11 +174,11 @@ class Session:
                 done += len(batch)
                 if before is None and done >= min(self.count / 10, 5000):
                     wait(waiting)
-                    self.world.refresh()
+                    self.world.refresh(calm=True)
                     before = self.calm()
             for future in waiting:
                 future.result()
-        self.world.refresh()
+        self.world.refresh(calm=True)
         assert before is not None
         return before
 
@@ -259,7 +259,7 @@ def main() -> int:
     try:
         daemon.start()
         session = Session(daemon, seed, count, os.environ.get("CORTEN_FUZZ_CASE", ""))
-        session.world.refresh()
+        session.world.refresh(calm=True)
         well = session.run()
     except OSError:
         print(daemon.tell())
