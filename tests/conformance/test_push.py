@@ -193,7 +193,7 @@ class TestRecords:
         load(api, layout, layout.image(layer("big", 8 << 20)), f"{registry.host}/records/big:latest")
 
         def slow(data: bytes, sent: int) -> bool:
-            time.sleep(0.002 if sent > 1000 else 0)
+            time.sleep(0.01 if sent > 1000 else 0)
             return True
 
         with Proxy(registry.port, slow) as proxy:
@@ -504,6 +504,31 @@ class TestTrouble:
                 cli.close()
             assert max(proxy.ended) < size
         assert registry.get("/v2/trouble/gone/tags/list")[0] == 404
+
+    def test_a_stalled_push_does_not_hold_up_the_daemon_s_end(self, daemon, api: Api, registry: Registry) -> None:
+        layout = Layout()
+        begun, released = threading.Event(), threading.Event()
+
+        def hold(data: bytes, sent: int) -> bool:
+            if sent > 1 << 20:
+                begun.set()
+                released.wait(300)
+            return True
+
+        with Proxy(registry.port, hold) as proxy:
+            name = f"{proxy.host}/trouble/stalled"
+            load(api, layout, layout.image(layer("stalled", 16 << 20)), name + ":latest")
+            cli = Docker(daemon.url)
+            try:
+                process = cli.spawn("push", name)
+                assert begun.wait(60)
+                daemon.restart()
+                process.communicate()
+                assert process.returncode == 1
+            finally:
+                released.set()
+                cli.close()
+        assert registry.get("/v2/trouble/stalled/tags/list")[0] == 404
 
     def test_a_blob_that_is_damaged_here(self, daemon, api: Api, registry: Registry) -> None:
         layout = Layout()
