@@ -1,5 +1,6 @@
 """One request, one answer: pools of connections, TLS, proxies, time limits. No redirects, credentials, retries."""
 
+import logging
 import threading
 import weakref
 from collections import OrderedDict
@@ -32,6 +33,8 @@ PER_POOL = 32
 Body = bytes | Iterable[bytes] | None
 
 
+# its debug lines show whole URLs, and those of redirects are signed: who has one, has the blob
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the administrator has said so
 
 

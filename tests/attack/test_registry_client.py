@@ -410,6 +410,17 @@ def test_nothing_secret_is_in_the_words_of_errors(certs_dir, tls):
     assert "rt-secret" not in str(caught.value) and "\x1b" not in str(caught.value)
 
 
+def test_signed_urls_are_not_logged(certs_dir, tls, caplog):
+    with Lab(certs_dir, tls, redirecting("https://cdn.example.org/blob?signature=opens-it")) as lab:
+        caplog.set_level("DEBUG")
+        with lab.repository().blob(LAYER) as stream:
+            assert stream.read(1 << 20) == DATA
+        lab.evil.script = lambda request: Reply(403)
+        with pytest.raises(errors.CortenError) as caught:
+            lab.repository().blob(LAYER)
+    assert "opens-it" not in caplog.text + str(caught.value)
+
+
 # 34: digests
 
 
