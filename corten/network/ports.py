@@ -23,6 +23,7 @@ _KINDS = {
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
+_LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 BACKLOG = 128
 _DROP = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0), 8)
 """One instruction of classic BPF, "return 0" (linux/filter.h): accept no byte of any packet."""
@@ -85,7 +86,7 @@ class Ports:
             for host_ip in wanted.host_ips:
                 held = self._bind(wanted.protocol, host_ip, port, f"{target}:{wanted.port}")
                 taken.append(held)  # one by one: what is taken already must be given back when the next one fails
-        except PortTaken:
+        except (PortTaken, errors.Exhausted):
             self._release(taken)
             raise
         return taken
@@ -101,6 +102,8 @@ class Ports:
                 del self._held[(protocol, port)]
             where = f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
             reason = os.strerror(error.errno or 0).lower()
+            if error.errno in _LACKS:  # another port will not help
+                raise errors.Exhausted(f"failed to bind host port for {where}:{target}/{protocol}: {reason}") from error
             raise PortTaken(f"failed to bind host port for {where}:{target}/{protocol}: {reason}") from error
         others[host_ip] = held
         return held
