@@ -22,7 +22,7 @@ def test_a_lack_of_descriptors_is_no_taken_port(monkeypatch: pytest.MonkeyPatch)
         patch.setattr(ports, "hold", refuse)
         for low, high in ((0, 0), (40000, 40100)):
             wanted = Wanted(protocol="tcp", port=80, host_ips=("127.0.0.1",), low=low, high=high)
-            with pytest.raises(errors.Exhausted, match="failed to bind host port for .*: too many open files"):
+            with pytest.raises(errors.Exhausted, match=r"failed to bind host port for .*: too many open files"):
                 held.reserve(wanted, "10.0.0.2")
     assert len(asked) == 2, "one try is enough"
     taken = held.reserve(Wanted(protocol="tcp", port=80, host_ips=("127.0.0.1",), low=0, high=0), "10.0.0.2")
