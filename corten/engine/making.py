@@ -15,6 +15,7 @@ from corten import faultpoint
 from corten.engine.images import Images
 from corten.engine.launcher import Launcher
 from corten.engine.shelf import Shelf
+from corten.linux import durable
 from corten.model.record import Record
 from corten.volume.table import doom, spare
 
@@ -45,6 +46,12 @@ def make(
         undo.callback(shutil.rmtree, directory, True)
         faultpoint.reach("create.directory")
         unrecorded = volumes.unrecorded(record.id)
+        # the database's log is written over itself, and its fsync says nothing about new directories
+        for name in unrecorded:
+            volumes.driver.sync(name)
+        snapshots.sync(record.id)
+        durable.sync_directory(os.path.dirname(directory))
+        faultpoint.reach("create.synced")
         shelf.write(record, volumes.recording(unrecorded), prepared)
         volumes.recorded(unrecorded)
         undo.pop_all()

@@ -22,10 +22,10 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from corten import errors, faultpoint
-from corten.linux import durable, mount
+from corten.linux import durable
 from corten.oci import digest as digests
 from corten.store import changes as layer_changes
-from corten.store import layerrecord, quarantine
+from corten.store import layerrecord, overlay, quarantine
 from corten.store.baselayer import make_base
 from corten.store.database import Database, Job
 from corten.store.layerrecord import Layer, checked_layer
@@ -279,6 +279,11 @@ class Snapshots:
             raise
         return self.recording(key)
 
+    def sync(self, key: str) -> None:
+        """Bring the directories of container *key* to the disk."""
+        durable.sync_directory(os.path.join(self._active_dir, key))
+        durable.sync_directory(self._active_dir)
+
     def recording(self, key: str) -> Job:
         """The job that records what is there of container *key*."""
         chain_id = self.chain_of(key)
@@ -291,32 +296,15 @@ class Snapshots:
         upper, work = self.upper_dir(key), os.path.join(self._active_dir, key, "work")
         if not os.path.isdir(upper):
             self._make_directories(key, lowers)
-        try:
-            mount.mount_overlay(target, lowers, upper, work, readonly=readonly)
-        except OSError as error:
-            if os.statvfs(upper).f_flag & os.ST_RDONLY:  # overlayfs calls that an invalid argument
-                raise errors.System(
-                    f"cannot mount the file system of container {key}: read-only file system"
-                ) from error
-            raise errors.System(f"cannot mount the file system of container {key}: {error}") from error
+        overlay.mount_container(key, target, lowers, upper, work, readonly=readonly)
 
     def mount_layers(self, chain_id: str, target: str) -> None:
         """Mount an image's layers read-only on *target* (for ``--mount type=image`` and builds)."""
-        lowers = self.lower_dirs(chain_id)
-        try:
-            if len(lowers) == 1:
-                mount.bind(lowers[0], target, readonly=True)
-            else:
-                mount.mount_overlay(target, lowers, readonly=True)
-        except OSError as error:
-            raise errors.System(f"cannot mount the layers of {chain_id}: {error}") from error
+        overlay.mount_layers(chain_id, target, self.lower_dirs(chain_id))
 
     def unmount(self, target: str) -> None:
         """Unmount lazily; nothing happens when *target* is no mount."""
-        try:
-            mount.umount_if_mounted(target)
-        except OSError as error:
-            raise errors.System(f"cannot unmount {target}: {error}") from error
+        overlay.unmount(target)
 
     def remove(self, key: str) -> None:
         """Forget the container's files; the bytes go in the background. Nothing happens when the key is unknown."""

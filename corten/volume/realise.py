@@ -148,6 +148,7 @@ def _fill(volumes: "Volumes", point: MountPoint, root_fd: int) -> None:
             ) from error
         finally:
             os.unlink(marker)
+            durable.sync_directory(os.path.dirname(marker))  # or a later filling would empty it of other data
 
 
 # single mounts

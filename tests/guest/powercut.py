@@ -68,7 +68,7 @@ class Ledger:
 class LoopMachine:
     """This machine; see the module."""
 
-    PATIENCE = 90.0
+    PATIENCE = 300.0
     WORK = (1.0, 9.0)
 
     def __init__(self, place: str, socket: str, seed: int) -> None:
@@ -106,7 +106,7 @@ class LoopMachine:
 class GuestMachine:
     """A real one."""
 
-    PATIENCE = 600.0
+    PATIENCE = 1200.0
     WORK = (5.0, 60.0)
 
     def __init__(self, place: str, socket: str, seed: int) -> None:

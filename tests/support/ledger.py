@@ -77,7 +77,7 @@ def differences(daemon: Daemon) -> list[str]:
     return found
 
 
-def settled(daemon: Daemon, seconds: float = 10) -> list[str]:
+def settled(daemon: Daemon, seconds: float = 20) -> list[str]:
     """The differences that stay: removals may go on in the background for a moment."""
     deadline = time.monotonic() + seconds * PATIENCE
     while (found := differences(daemon)) and time.monotonic() < deadline:
