@@ -14,6 +14,8 @@ from tests.support.daemon import Daemon
 from tests.support.disk import Disk
 from tests.support.http import Api, Response, joined
 from tests.support.layers import archive, config_for, docker_archive, member
+from tests.support.pullhost import offer
+from tests.support.scriptedregistry import ScriptedRegistry
 from tests.support.stock import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a daemon needs root")
@@ -224,6 +226,29 @@ def test_no_inodes(room: Disk, daemon: Daemon, api: Api, attempt: Callable[[Api]
 
 WITHOUT_INODES = {try_start}
 """The files of a start may be there already."""
+
+
+@pytest.mark.parametrize("lack", ["blocks", "inodes", "writing"])
+def test_pull(room: Disk, daemon: Daemon, api: Api, lack: str) -> None:
+    """It fails with the reason, and what had come is no obstacle for the next one."""
+
+    def pull() -> str:
+        query = {"fromImage": f"{registry.host}/big", "tag": "latest"}
+        return stream_error(api("POST", "/images/create", query=query))
+
+    with ScriptedRegistry() as registry:
+        offer(registry, "big", "latest", [big_layer()])
+        {"blocks": room.fill, "inodes": room.fill_inodes, "writing": room.cover}[lack]()
+        try:
+            texts = [pull() for _ in range(2)]
+        finally:
+            room.uncover() if lack == "writing" else room.free()
+        for text in texts:
+            assert (READ_ONLY if lack == "writing" else NO_SPACE) in text.lower(), text
+        assert pull() == ""
+        assert api("DELETE", f"/images/{registry.host}/big:latest").status == 200
+    api("POST", "/images/prune")
+    assert os.listdir(f"{daemon.data_root}/content/partial") == []
 
 
 def test_removing_is_the_way_out_where_inodes_lack(room: Disk, api: Api) -> None:
