@@ -70,11 +70,14 @@ class Feed:
             await room
 
     def end(self, error: BaseException | None = None) -> None:
-        """No more bytes; with *error*, the worker's next read fails."""
+        """No more bytes; with *error*, the worker's next read fails, whatever was still to be read."""
         with self._condition:
-            if not self._ended:
-                self._ended = True
+            if error is not None:
                 self._error = error
+                self._pieces.clear()
+                self._held = 0
+                self._wake()
+            self._ended = True
             self._condition.notify()
 
     def close(self) -> None:

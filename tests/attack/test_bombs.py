@@ -50,6 +50,12 @@ def tidy(clean: Daemon) -> None:
     """Containers go after each test; no image is needed."""
 
 
+@pytest.fixture(scope="module")
+def api(daemon: Daemon) -> Api:
+    """A patient client: millions of entries take minutes."""
+    return Api(daemon.socket, timeout=3600 if SOAK else 240)
+
+
 def used(daemon: Daemon) -> int:
     """Bytes of the daemon's file system that are taken."""
     status = os.statvfs(daemon.data_root)

@@ -132,3 +132,18 @@ def test_pull_ahead_joins_and_raises():
 
     with pytest.raises(errors.DataLoss):
         asyncio.run(collect(broken()))
+
+
+def test_a_consumer_that_goes_leaves_nothing_to_read():
+    """Also when all bytes have come: what waits may be hours of work."""
+    loop = asyncio.new_event_loop()
+    try:
+        whole, left = feeds.Feed(loop), feeds.Feed(loop)
+        for feed in (whole, left):
+            loop.run_until_complete(feed.pump(chunks(2)))
+        assert len(whole.read()) == 2000 and whole.read() == b""
+        left.end(ConnectionError())
+        with pytest.raises(errors.Cancelled):
+            left.read()
+    finally:
+        loop.close()
