@@ -163,12 +163,15 @@ class BlobFetch:
                 stream.write(piece, stored=True)
             self._progress()
         while True:
-            self._receive_all(source, writer)
-            self._say(VERIFYING)
-            if writer.digest == descriptor.digest:
-                break
-            if not self._pieced:
+            try:
+                self._receive_all(source, writer)
+                self._say(VERIFYING)
+                if writer.digest == descriptor.digest:
+                    break
                 raise errors.DataLoss(f"filesystem layer verification failed for digest {descriptor.digest}")
+            except (errors.DataLoss, errors.InvalidArgument):
+                if not self._pieced:
+                    raise
             log.info("what was resumed of %s is not right; fetching it from the beginning", descriptor.digest)
             self._pieced = False
             if stream is not None:

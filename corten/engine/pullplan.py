@@ -4,6 +4,7 @@ Documents are read from the store where it has them, else from the registry; eve
 digest by whoever delivered it. An index is kept byte for byte, though only one platform of it comes along.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,6 +33,8 @@ from corten.oci.manifest import (
 )
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
+
+log = logging.getLogger(__name__)
 
 MAX_DEPTH = 4
 _MAX_PROBES = 16
@@ -79,10 +82,10 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def documents(self) -> list[str]:
         """What has to be in the store beside the blobs: the chosen manifest with its config, and all above it."""
-        found = [self.target, *self.image.indexes[:1], self.manifest.descriptor]
-        if self.layers and self.manifest.config is not None:
+        found: list[Descriptor | None] = [self.target, *self.image.indexes[:1], self.manifest.descriptor]
+        if _is_described(self.manifest):
             found.append(self.manifest.config)
-        return [item.digest for item in found]
+        return [item.digest for item in found if item is not None]
 
 
 class Documents:
@@ -98,7 +101,11 @@ class Documents:
         """A document that is here already."""
         data = self.fetched.get(digest)
         if data is None and self._store.content.has(digest):
-            data = self._store.content.read(digest)
+            try:
+                data = self._store.content.read(digest)
+            except errors.DataLoss as error:
+                log.warning("%s; it is fetched again", error)
+                self._store.content.remove(digest)
         return data
 
     def manifest(self, descriptor: Descriptor) -> bytes:
@@ -158,12 +165,17 @@ def make_plan(documents: Documents, target: Descriptor, name: Reference, platfor
     stored = [item for item in image.manifests if item.kind == ATTESTATION and item.subject == manifest.digest]
     others = [Part(item) for each in stored for item in _blobs(each)]
     if not layers:
-        others += [Part(item) for item in _blobs(found)]
+        others += [Part(item) for item in (found.layers if _is_described(found) else _blobs(found))]
     for part in (*layers, *others):
         check(part.descriptor.digest)
         if part.descriptor.size < 0:
             raise errors.InvalidArgument(f"blob {part.descriptor.digest} has the size {part.descriptor.size}")
     return Plan(target, image, found, layers, others)
+
+
+def _is_described(manifest: StoredManifest) -> bool:
+    """Whether its config is an image's, and so one of the documents."""
+    return manifest.config is not None and manifest.config.media_type in CONFIG_TYPES
 
 
 def _blobs(manifest: StoredManifest) -> list[Descriptor]:

@@ -8,8 +8,9 @@ digest. What nobody has touched for ``MAX_AGE`` is removed at start.
 import contextlib
 import logging
 import os
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from corten.oci import digest as digests
 from corten.store.content import CHUNK, BlobWriter, open_direct
@@ -26,10 +27,23 @@ class Partials:
     def __init__(self, root: str) -> None:
         self.root = root
         os.makedirs(root, mode=0o700, exist_ok=True)
+        self._lock = threading.Lock()
+        self._in_use: set[str] = set()
 
     def open(self, digest: str, total: int) -> "PartialBlob":
-        """Go on with the blob *digest* of *total* bytes, or begin it."""
-        return PartialBlob(self.path(digest), total)
+        """Go on with the blob *digest* of *total* bytes, or begin it. Until it is let go it cannot be removed."""
+        path = self.path(digest)
+        with self._lock:
+            self._in_use.add(path)
+            try:
+                return PartialBlob(path, total, self._let_go)
+            except BaseException:
+                self._in_use.discard(path)
+                raise
+
+    def _let_go(self, path: str) -> None:
+        with self._lock:
+            self._in_use.discard(path)
 
     def path(self, digest: str) -> str:
         """The file's name; the digest is checked first."""
@@ -48,13 +62,18 @@ class Partials:
         }
 
     def remove(self, digest: str) -> int:
-        """Give the download up; returns the bytes that it took."""
-        path = self.path(digest)
-        try:
-            size = os.stat(path).st_blocks * 512
-            os.unlink(path)
-        except FileNotFoundError:
-            return 0
+        """Give the download up, unless it is under way; returns the bytes that it took."""
+        return self._remove(self.path(digest))
+
+    def _remove(self, path: str) -> int:
+        with self._lock:
+            if path in self._in_use:
+                return 0
+            try:
+                size = os.stat(path).st_blocks * 512
+                os.unlink(path)
+            except FileNotFoundError:
+                return 0
         return size
 
     def expire(self, age: float = MAX_AGE, keep: Iterable[str] = ()) -> int:
@@ -65,9 +84,7 @@ class Partials:
         for name, status in self._files():
             if name in kept or (status.st_mtime > limit and digests.is_hex64(name)):
                 continue
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.root, name))
-                freed += status.st_blocks * 512
+            freed += self._remove(os.path.join(self.root, name))
         return freed
 
     def _files(self) -> list[tuple[str, os.stat_result]]:
@@ -86,7 +103,9 @@ class PartialBlob(BlobWriter):
     works past the page cache.
     """
 
-    def __init__(self, path: str, total: int) -> None:
+    def __init__(self, path: str, total: int, let_go: Callable[[str], None] = lambda path: None) -> None:
+        self._let_go = let_go
+        self._released = False
         super().__init__(path, open_direct(path, os.O_RDWR | os.O_CREAT))
         found = os.fstat(self._fd).st_size
         self.resumed = found if found == total else found - found % CHUNK if found < total else 0
@@ -123,14 +142,22 @@ class PartialBlob(BlobWriter):
             with contextlib.suppress(FileNotFoundError):
                 if os.stat(self.path).st_size == 0:
                     os.unlink(self.path)
+        self._release()
 
     def discard(self) -> None:
         """Close and remove the file, unless it was published."""
         self._close()
-        if not self.published:
+        if not self.published and not self._gone:
             self._gone = True
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
+        self._release()
+
+    def _release(self) -> None:
+        """Once: the path may be another's afterwards."""
+        if not self._released:
+            self._released = True
+            self._let_go(self.path)
 
     def _start_at(self, offset: int) -> None:
         os.ftruncate(self._fd, offset)
