@@ -28,6 +28,12 @@ class Unreachable(errors.Unavailable):
         """Nothing listens there, or there is no such host: asking again at once will not help."""
         return isinstance(_root(self.cause), ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError)
 
+    @property
+    def unconnected(self) -> bool:
+        """There was no connection to begin with."""
+        root = _root(self.cause)
+        return self.refused or (isinstance(root, OSError) and isinstance(root.filename, str))
+
 
 class Code(msgspec.Struct, frozen=True):
     """One entry of a registry's error document (distribution-spec, section Error Codes)."""
@@ -106,6 +112,8 @@ def describe(error: BaseException, origin: Origin) -> str:
     root = _root(error)
     through = "proxyconnect tcp: " if isinstance(error, exceptions.ProxyError) else ""
     if isinstance(root, exceptions.ConnectTimeoutError | exceptions.ReadTimeoutError | TimeoutError):
+        if isinstance(root, OSError) and root.filename:
+            return f"{through}dial tcp {root.filename}: i/o timeout"
         text = str(root) if type(root) is TimeoutError and root.args and root.errno is None else ""
         return through + (clean(text) if text and text != "timed out" else "i/o timeout")
     if isinstance(root, socket.gaierror):

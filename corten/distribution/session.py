@@ -103,7 +103,7 @@ class Session:
             try:
                 answer = self._once("GET", self.url(target), headers or {}, None)
             except Unreachable as error:
-                if left <= 0 or error.refused:
+                if left <= 0 or error.unconnected:
                     raise
                 self.pause(next(pauses))
                 continue

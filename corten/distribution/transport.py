@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,8 @@ from corten.distribution.url import Origin, Url
 from corten.distribution.watch import Watch
 
 MAX_POOLS = 64
+IDLE = 60.0
+"""Seconds after which the connections to a server that nobody talks to are closed."""
 PER_POOL = 32
 """Idle connections that are kept to one server."""
 
@@ -55,7 +58,8 @@ class Transport:
         self._watch = Watch()
         self._certificates = Certificates(config.certs_dirs)
         self._lock = threading.Lock()
-        self._pools: OrderedDict[Any, HTTPConnectionPool] = OrderedDict()
+        self._pools: OrderedDict[Any, tuple[HTTPConnectionPool, float]] = OrderedDict()
+        self._reaper: threading.Timer | None = None
         self._dialers: weakref.WeakSet[Dialer] = weakref.WeakSet()
         self.closed = False
 
@@ -107,14 +111,31 @@ class Transport:
             self._check_proxied(origin, reach)
         key = (origin, reach, context, proxy)
         with self._lock:
-            found = self._pools.get(key)
-            if found is None:
-                found = self._pools[key] = self._make(origin, reach, context, proxy)
-            self._pools.move_to_end(key)
-            old = self._pools.popitem(last=False)[1] if len(self._pools) > MAX_POOLS else None
+            found, _ = self._pools.pop(key, (None, 0.0))
+            found = found or self._make(origin, reach, context, proxy)
+            self._pools[key] = found, time.monotonic()
+            old = self._pools.popitem(last=False)[1][0] if len(self._pools) > MAX_POOLS else None
+            self._reap_later()
         if old is not None:
             old.close()
         return found
+
+    def _reap_later(self) -> None:
+        if self._reaper is None and self._pools and not self.closed:
+            self._reaper = threading.Timer(IDLE, self._reap)
+            self._reaper.daemon = True
+            self._reaper.start()
+
+    def _reap(self) -> None:
+        """Close what has not been asked for for a while; a transfer that is under way keeps its connection."""
+        end = time.monotonic() - IDLE
+        with self._lock:
+            old = [key for key, (_, used) in self._pools.items() if used <= end]
+            pools = [self._pools.pop(key)[0] for key in old]
+            self._reaper = None
+            self._reap_later()
+        for pool in pools:
+            pool.close()
 
     def _make(self, origin: Origin, reach: Reach, context: Any, proxy: str) -> HTTPConnectionPool:
         config = self.config
@@ -150,8 +171,11 @@ class Transport:
     def close(self) -> None:
         """Close idle connections; what is being read goes on."""
         with self._lock:
-            pools = list(self._pools.values())
+            pools = [pool for pool, _ in self._pools.values()]
             self._pools.clear()
+            if self._reaper is not None:
+                self._reaper.cancel()
+                self._reaper = None
         for pool in pools:
             pool.close()
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from corten.oci import manifest as manifests
 from corten.oci.manifest import Descriptor
 from corten.oci.reference import Reference
 from tests.support import registry as registries
+from tests.support.certificates import make_certificates
 from tests.support.daemon import KIND, Daemon
 from tests.support.http import Api
 from tests.support.registry import Registry
@@ -117,6 +119,16 @@ class TestPassword:
             "POST", "/auth", {"username": USER, "password": PASSWORD, "serveraddress": f"http://{locked.host}"}
         )
         assert (answer.status, answer.json()) == (200, {"Status": "Login Succeeded", "IdentityToken": ""})
+
+    def test_with_tls(self, cli: Docker, api: Api, tmp_path: Path) -> None:
+        """On loopback the certificate is not checked, and TLS comes before plain HTTP."""
+        made = make_certificates(tmp_path)
+        tls = (str(made / "server.pem"), str(made / "server-key.pem"))
+        with Registry(users={USER: PASSWORD}, tls=tls) as registry:
+            assert "Login Succeeded" in cli("login", "-u", USER, "-p", PASSWORD, registry.host)
+            found = store(registry.host, "app", Credential(username=USER, password=PASSWORD))
+            document = api("GET", f"/distribution/{registry.host}/app/json", headers=mine(registry.host)).json()
+            assert document["Descriptor"]["digest"] == found["latest"]
 
     def test_nobody_there(self, cli: Docker) -> None:
         failed = cli.fails("login", "-u", "a", "-p", "b", "127.0.0.1:1")

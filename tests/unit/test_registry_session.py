@@ -547,6 +547,33 @@ def test_pools_are_bounded(monkeypatch):
             server.close()
 
 
+def test_idle_connections_are_closed(monkeypatch):
+    monkeypatch.setattr(transports, "IDLE", 0.2)
+    with Server(lambda request: OK if "manifests" in request.path else Reply(200, DATA)) as server:
+        client = client_of()
+        mine = repository(server, client=client)
+        with mine.blob(BLOB) as stream:
+            assert stream.read(100) == DATA[:100]
+            eventually(lambda: not client._transport._pools)
+            assert stream.read(1 << 20) == DATA[100:]  # what is under way goes on
+        assert mine.resolve("1").digest == digests.of(MANIFEST)
+        eventually(lambda: not client._transport._pools)
+        client.close()
+
+
+def test_no_answer_to_a_connection():
+    class Away(Stage):
+        def connect(self, where, timeout):
+            raise TimeoutError("timed out")
+
+    network = Away({"reg.example": ["8.8.8.8"]})
+    before = time.monotonic()
+    with pytest.raises(errors.Unavailable) as caught:
+        client_of(network, backoff=20, longest_pause=20).repository(Reference.parse("reg.example/a"), ME).resolve("1")
+    assert str(caught.value) == 'Get "https://reg.example/v2/": dial tcp 8.8.8.8:443: i/o timeout'
+    assert time.monotonic() - before < 10
+
+
 def test_new_settings_count_from_the_next_request():
     with Server(lambda request: OK) as server:
         client = client_of(insecure_networks=(), attempts=1)
