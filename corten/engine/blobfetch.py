@@ -24,7 +24,7 @@ from corten.store.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
 
-PIECE = 1 << 20
+PIECE = 512 << 10
 INTERVAL = 0.1
 """Seconds between two reports of one blob."""
 MAX_DELAY = 30.0

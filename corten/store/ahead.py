@@ -9,7 +9,7 @@ from types import TracebackType
 
 from corten.wire.compress import ReadChunk
 
-_PIECES = 8
+_PIECES = 4
 
 
 class Ahead:

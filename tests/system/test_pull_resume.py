@@ -116,7 +116,7 @@ def test_killed_at_a_step(host, registry, step):
 
 def test_killed_amid_a_download_goes_on_behind_it(host, registry):
     _, (digest,) = offer(registry, "amid", "1", [layer("amid", 5 * MIB)])
-    host.arm("pull.piece-written kill 3")
+    host.arm("pull.piece-written kill 6")
     host.pull_dies(registry, "amid")
     assert os.stat(host.partial(digest)).st_size == 3 * MIB
     host.arm("")
