@@ -141,7 +141,7 @@ class Authorizer:
         """A credential is shown to the registry's own host, to a neighbour below the same domain, or to a host that
         the administrator has put beside the registry."""
         own, other = self.endpoint.origin.host, realm.origin.host
-        if own == other or related(own, other) or other in self._config.realms.get(self.endpoint.domain, ()):
+        if own == other or related(own, other) or other in self._config.realms.get(self.endpoint.domain.lower(), ()):
             return
         raise errors.Forbidden(
             f"{self.endpoint.origin.netloc} wants its credentials to be sent to {realm.origin.netloc}: refused; "

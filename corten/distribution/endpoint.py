@@ -81,7 +81,7 @@ def _addresses(origin: Origin, config: RegistryConfig, network: Network) -> list
 
 def may_be_plain(origin: Origin, config: RegistryConfig) -> bool:
     """Whether the administrator allows plain HTTP, or TLS without checks, to a server that a registry points to."""
-    if {origin.netloc, f"{origin.host}:{origin.port}", origin.host} & config.insecure_hosts:
+    if {origin.netloc, f"{origin.host}:{origin.port}"} & config.insecure_hosts:
         return True
     literal = address.parse(origin.host)
     if origin.host == "localhost":

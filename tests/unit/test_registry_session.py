@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from corten import errors
 from corten.distribution import transport as transports
@@ -468,6 +469,98 @@ def test_a_mirror_that_is_gone_costs_nothing_but_time(tmp_path: Path):
     client, first, second = hub(tmp_path, lambda request: Reply(500), lambda request: OK)
     with first, second:
         assert client.repository(Reference.parse("busybox"), Credential()).manifest("latest").data == MANIFEST
+
+
+# how well-known registries do it
+
+
+def cloud(tmp_path, **scripts):
+    """A stage with one server in TLS per host name (dots as underscores in *scripts*)."""
+    hosts = {name.replace("_", "."): script for name, script in scripts.items()}
+    certificates = make_certificates(tmp_path, ",".join(f"DNS:{host}" for host in hosts))
+    tls, stage, servers = server_tls(certificates), Stage(), []
+    for number, (host, script) in enumerate(hosts.items(), 1):
+        directory = tmp_path / "certs.d" / host
+        directory.mkdir(parents=True)
+        (directory / "ca.crt").write_bytes((certificates / "ca.pem").read_bytes())
+        servers.append(Server(script, tls=tls))
+        stage.names[host] = [f"8.8.8.{number}"]
+        stage.places[f"8.8.8.{number}"] = servers[-1]
+    return client_of(stage, certs_dirs=(str(tmp_path / "certs.d"),), attempts=1), servers
+
+
+def wants_bearer(realm):
+    def script(request):
+        if request.proof == "Bearer good":
+            return OK
+        if request.path in ("/token", "/v2/token", "/oauth2/token"):
+            return Reply(200, b'{"access_token":"good"}')
+        return Reply(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}",service="the service"'})
+
+    return script
+
+
+def test_docker_hub(tmp_path: Path):
+    scripts = {
+        "registry-1_docker_io": wants_bearer("https://auth.docker.io/token"),
+        "auth_docker_io": lambda request: Reply(200, b'{"token":"good"}'),
+    }
+    client, (registry, auth) = cloud(tmp_path, **scripts)
+    mine = Credential(username="me", password="pass", server_address="https://index.docker.io/v1/")
+    with registry, auth:
+        for name in ("busybox", "docker.io/busybox", "index.docker.io/library/busybox"):
+            assert client.repository(Reference.parse(name), mine).resolve("latest").digest == digests.of(MANIFEST)
+        assert registry.lines[-1] == "HEAD /v2/library/busybox/manifests/latest"
+        (grant,) = auth.seen
+        assert grant.proof == BASIC and grant.query["scope"] == ["repository:library/busybox:pull"]
+        assert client.login(mine) == ("Login Succeeded", "")
+
+
+def test_a_token_service_on_the_same_host(tmp_path: Path):
+    """As gcr.io, ghcr.io, quay.io and others have it; the user is "_json_key", "oauth2accesstoken" or a person."""
+    client, (registry,) = cloud(tmp_path, gcr_example=wants_bearer("https://gcr.example/v2/token"))
+    with registry:
+        key = Credential(username="_json_key", password='{"type": "service_account"}')
+        assert client.repository(Reference.parse("gcr.example/p/app"), key).resolve("1").size == len(MANIFEST)
+        assert registry.seen[-1].proof == "Bearer good"
+
+
+def test_identity_tokens_of_azure(tmp_path: Path):
+    client, (registry,) = cloud(tmp_path, r_acr_example=wants_bearer("https://r.acr.example/oauth2/token"))
+    with registry:
+        mine = Credential(username="00000000-0000-0000-0000-000000000000", identity_token="refresh")
+        assert client.repository(Reference.parse("r.acr.example/app"), mine).resolve("1").size == len(MANIFEST)
+        (grant,) = [each for each in registry.seen if each.method == "POST"]
+        assert b"refresh_token=refresh" in grant.body and b"service=the+service" in grant.body
+
+
+def test_passwords_for_a_while_as_amazon_gives_them(tmp_path: Path):
+    mine = Credential(username="AWS", password="x" * 3000)
+    proof = "Basic " + base64.b64encode(b"AWS:" + b"x" * 3000).decode()
+
+    def script(request):
+        if request.proof != proof:
+            return Reply(401, headers={"WWW-Authenticate": 'Basic realm="https://ecr.example/",service="ecr"'})
+        return OK
+
+    client, (registry,) = cloud(tmp_path, ecr_example=script)
+    with registry:
+        assert client.repository(Reference.parse("ecr.example/app"), mine).resolve("1").size == len(MANIFEST)
+
+
+def test_a_realm_that_the_administrator_has_allowed(tmp_path: Path):
+    scripts = {
+        "reg_example": wants_bearer("https://login.other/token"),
+        "login_other": lambda request: Reply(200, b'{"token":"good"}'),
+    }
+    client, (registry, other) = cloud(tmp_path, **scripts)
+    with registry, other:
+        with pytest.raises(errors.Forbidden, match="registry-realms"):
+            client.repository(Reference.parse("reg.example/app"), ME).resolve("1")
+        allowed = {"reg.example": frozenset({"login.other"})}
+        client.reconfigure(structs.replace(client.config, realms=allowed))
+        assert client.repository(Reference.parse("reg.example/app"), ME).resolve("1").size == len(MANIFEST)
+        assert other.seen[0].proof == BASIC
 
 
 # TLS and proxies
