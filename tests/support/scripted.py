@@ -74,6 +74,7 @@ class Server:
                 pass
 
         class Threads(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
             daemon_threads = True
             block_on_close = False
 

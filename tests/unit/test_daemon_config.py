@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from corten.daemon.checks import registry_config
 from corten.daemon.config import Config
 from corten.daemon.options import OPTIONS
 from corten.daemon.values import Runtime, size
@@ -162,6 +163,41 @@ def test_reload_takes_only_what_may_change(file):
 @pytest.mark.parametrize(("text", "value"), [("1", 1), ("1k", 1024), ("1.5 GiB", 3 << 29), ("64MB", 64 << 20)])
 def test_sizes(text, value):
     assert size(text) == value
+
+
+def test_settings_of_registries(file, monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "from.environment")
+    content = {
+        "proxies": {"http-proxy": "http://p:3128", "https-proxy": "p:3129"},
+        "insecure-registries": ["r:5000", "10.0.0.0/8"],
+        "registry-mirrors": ["https://mirror.example"],
+        "registry-realms": {"r.example": "login.example.net"},
+        "max-download-attempts": 7,
+    }
+    made = registry_config(Config.load(file(content)))
+    assert (made.proxies.http, made.proxies.https) == ("http://p:3128", "http://p:3129")
+    assert made.proxies.no_proxy == "from.environment"
+    assert made.insecure_hosts == {"r:5000"} and made.mirrors == ("https://mirror.example/",)
+    assert made.realms == {"r.example": {"login.example.net"}} and made.attempts == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"http-proxy": "http://p"}, "don't match any configuration option: http-proxy"),
+        ({"proxies": {"ftp-proxy": "x"}}, 'invalid value for "proxies"'),
+        ({"proxies": "x"}, 'invalid value for "proxies"'),
+        ({"proxies": {"http-proxy": "socks5://p"}}, "socks5"),
+        ({"registry-mirrors": ["https://m/path"]}, "path, query, or fragment"),
+        ({"insecure-registries": ["ftp://x"]}, "should not contain '://'"),
+    ],
+)
+def test_settings_of_registries_that_are_none(file, content, words):
+    with pytest.raises(InvalidArgument) as caught:
+        Config.load(file(content))
+    assert words in str(caught.value)
 
 
 def test_every_option_is_documented():

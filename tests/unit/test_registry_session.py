@@ -414,6 +414,17 @@ def test_redirects_within_the_registry_keep_the_proof():
         assert stream.read(1 << 20) == DATA
 
 
+def test_a_registry_at_an_ipv6_address():
+    try:
+        server = Server(lambda request: OK, host="::1")
+    except OSError:
+        pytest.skip("this host has no IPv6 loopback")
+    with server:
+        reference = Reference.parse(f"[::1]:{server.port}/app")
+        assert client_of().repository(reference, ME).resolve("1").digest == digests.of(MANIFEST)
+        assert server.seen[-1].headers["host"] == f"[::1]:{server.port}"
+
+
 def test_another_port_is_another_server():
     with Server(lambda request: Reply(200, DATA)) as other:
 
