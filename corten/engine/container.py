@@ -45,6 +45,8 @@ class Container:
         """Done when the start that is under way has ended, well or not."""
         self.stopping = False
         """A stop or kill is under way, so the restart policy must not act on the exit."""
+        self.condemned = 0
+        """How many forced removals wait for the lock: no stop that holds it, or gets it before them, is patient."""
         self.passing = False
         """It is paused for as long as a commit takes; nobody asked for that, so it is not to be remembered."""
         self.kept = False

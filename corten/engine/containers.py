@@ -144,13 +144,11 @@ class Containers:
     async def _end_within(self, container: Container, timeout: int | None, signal_name: str | None) -> None:
         """A signal, and SIGKILL when that does not help in *timeout* seconds."""
         number = parse_signal(signal_name) if signal_name else stop_signal(container.config.stop_signal)
-        if timeout is None:
-            timeout = container.config.stop_timeout
-        if timeout is None:
-            timeout = DEFAULT_STOP_TIMEOUT
+        wanted = container.config.stop_timeout if timeout is None else timeout
+        patience = 0 if container.condemned else DEFAULT_STOP_TIMEOUT if wanted is None else wanted
         gone = self._life.exit_future(container)
         await self._life.signal(container, number, wake=True)
-        if not await within(gone, None if timeout < 0 else float(timeout)):
+        if not await within(gone, None if patience < 0 else float(patience)):
             await self._life.signal(container, signal.SIGKILL, wake=True)
             if not await within(gone, KILL_WAIT):
                 raise errors.System(f"container {container.id} did not end after SIGKILL")
@@ -167,8 +165,7 @@ class Containers:
                     self._life.cancel_restart(container)
                 return
             raise errors.Conflict(f"cannot kill container: {reference}: container {container.id} is not running")
-        stops = number in (signal.SIGKILL, stop_signal(container.config.stop_signal))
-        if stops:
+        if number in (signal.SIGKILL, stop_signal(container.config.stop_signal)):
             container.enter(lifecycle.stopped_by_hand(container.state))
             self._shelf.save(container)
         if number != signal.SIGKILL:
@@ -271,9 +268,13 @@ class Containers:
                 "restarting": "container is restarting: stop the container before removing or force remove",
             }.get(state, "container is running: stop the container before removing or force remove")
             raise errors.Conflict(f'cannot remove container "{container.name}": {hint}')
-        if force and container.stopping:  # a patient stop holds the lock
-            await self._life.signal(container, signal.SIGKILL, wake=True)
-        await self._remove(container, volumes=volumes, force=force)
+        container.condemned += force
+        try:
+            if force and container.stopping:  # a patient stop holds the lock
+                await self._life.signal(container, signal.SIGKILL, wake=True)
+            await self._remove(container, volumes=volumes, force=force)
+        finally:
+            container.condemned -= force
 
     async def _remove(self, container: Container, *, volumes: bool, force: bool) -> None:
         async with container.committing, self._life.holding(container):

@@ -60,6 +60,23 @@ def test_a_patient_stop_holds_nobody_up(api: Api, docker: Docker, verb: str) -> 
     assert status(docker, identifier) == {"stop": "exited", "restart": "running"}[verb]
 
 
+def test_a_forced_removal_waits_for_no_patient_restart(api: Api, docker: Docker) -> None:
+    """Also for none that gets its turn before the removal does."""
+    identifier = docker("run", "-d", IMAGE, "sleep", "600")
+    path = f"/containers/{identifier}/restart"
+    patient = [threading.Thread(target=api, args=("POST", path), kwargs={"query": {"t": -1}}) for _ in range(3)]
+    events = api.lines("/events", {"filters": {"container": [identifier], "event": ["kill"]}, "since": 1})
+    for each in patient:
+        each.start()
+    for _ in patient:
+        assert next(events)["Action"] == "kill"
+    events.close()
+    assert api("DELETE", f"/containers/{identifier}", query={"force": 1}).status == 204
+    for each in patient:
+        each.join(30)
+    assert not [each for each in patient if each.is_alive()]
+
+
 def test_numbers_that_are_none(api: Api, docker: Docker) -> None:
     identifier = docker("create", IMAGE)
     for text in ("x", "1.5", "1" * 30, "\u0661", "1_0"):
