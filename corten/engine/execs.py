@@ -90,7 +90,8 @@ class Execs:
     def _forget(self, container: Container) -> None:
         """A container that is gone has no execs; kept ones would hold its record."""
         for identifier in [key for key, held in self._execs.items() if held.container is container]:
-            if self._execs[identifier].ended.done():
+            held = self._execs[identifier]
+            if held.ended.done() or not held.state.started:
                 del self._execs[identifier]
 
     def get(self, exec_id: str) -> Exec:
