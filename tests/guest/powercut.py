@@ -113,7 +113,7 @@ class GuestMachine:
         self.base: list[str] = []
         command = f"python3 -m tests.guest.agent /dev/vdc {seed}"
         drive = f"driver=nbd,server.type=unix,server.path={socket},if=virtio"
-        arguments = machine.arguments(image.system(), image.project(command), place)
+        arguments = machine.arguments(image.system(), image.project(command), place, machine.ALONE)
         self.process = subprocess.Popen(
             [*arguments, "-drive", drive],
             stdin=subprocess.PIPE,

@@ -206,12 +206,12 @@ class AutoRemove(RemoveRunning):
 
     def act(self, w):
         """Where the automatic removal has failed, somebody has to do it."""
-        if w.there("containers", "made") and w.status("made") == "dead":
+        if w.state("made") == "dead":
             return w.daemon.call("DELETE", "/containers/made", query={"v": 1})
         return w.daemon.call("POST", "/containers/made/kill")
 
     def happened(self, w):
-        eventually(lambda: not w.there("containers", "made") or w.status("made") in ("running", "dead"))
+        eventually(lambda: w.state("made") in ("", "running", "dead"))
         return super().happened(w)
 
 

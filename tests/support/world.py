@@ -70,6 +70,12 @@ class World:
     def status(self, name: str) -> str:
         return str(self.inspect(name)["State"]["Status"])
 
+    def state(self, name: str) -> str:
+        """As ``status``, "" when there is no such container."""
+        answer = self.daemon.call("GET", f"/containers/{name}/json")
+        assert answer is not None and answer.status in (200, 404), answer
+        return str(answer.json()["State"]["Status"]) if answer.status == 200 else ""
+
     def execute(self, name: str, *command: str) -> bytes:
         made = self.ok("POST", f"/containers/{name}/exec", {"Cmd": command, "AttachStdout": True, "AttachStderr": True})
         sock, status, data = self.daemon.api.hijack(f"/exec/{made.json()['Id']}/start", {"Detach": False})
