@@ -119,7 +119,7 @@ class World:
             assert now["State"][key] == self.bystander["State"][key]
         assert now["NetworkSettings"]["Ports"] == self.bystander["NetworkSettings"]["Ports"]
         assert now["NetworkSettings"]["Networks"] == self.bystander["NetworkSettings"]["Networks"]
-        assert self.fetch("bystander") == b"hello\n"
+        eventually(lambda: self.fetch("bystander") == b"hello\n")
         assert self.ok("GET", f"/volumes/{KEPT}").json()["Labels"] == MINE
 
     def reset(self) -> None:
