@@ -19,17 +19,6 @@ def mount_container(
         raise errors.System(f"cannot mount the file system of container {key}: {error}") from error
 
 
-def mount_layers(chain_id: str, target: str, lowers: Sequence[str]) -> None:
-    """Mount a chain's directories read-only on *target*."""
-    try:
-        if len(lowers) == 1:
-            mount.bind(lowers[0], target, readonly=True)
-        else:
-            mount.mount_overlay(target, list(lowers), readonly=True)
-    except OSError as error:
-        raise errors.System(f"cannot mount the layers of {chain_id}: {error}") from error
-
-
 def unmount(target: str) -> None:
     """Unmount lazily; nothing happens when *target* is no mount."""
     try:

@@ -101,11 +101,11 @@ class Snapshots:
 
     def lower_dirs(self, chain_id: str) -> list[str]:
         """The directories of a chain, top first; never empty."""
-        return [self._layer_path(layer.chain_id) for layer in self.chain(chain_id)] or [self._empty]
+        return [self.layer_dir(layer.chain_id) for layer in self.chain(chain_id)] or [self._empty]
 
     def _container_dirs(self, chain_id: str) -> list[str]:
         """What lies below a container, top first."""
-        return [*(self._layer_path(layer.chain_id) for layer in self.chain(chain_id)), self._base]
+        return [*(self.layer_dir(layer.chain_id) for layer in self.chain(chain_id)), self._base]
 
     def new_layer_dir(self) -> str:
         """A fresh directory to unpack into; give it to ``commit_layer`` or ``discard``."""
@@ -128,7 +128,7 @@ class Snapshots:
             self.record_layers([layer])
         except BaseException:
             self._layers.pop(layer.chain_id, None)
-            self.discard(self._layer_path(layer.chain_id))
+            self.discard(self.layer_dir(layer.chain_id))
             raise
         return layer
 
@@ -174,7 +174,7 @@ class Snapshots:
         No container may stand on the layer at that moment.
         """
         with self._lock:
-            self._trash.throw(self._layer_path(layer.chain_id))
+            self._trash.throw(self.layer_dir(layer.chain_id))
             self._move_in_place(path, layer.chain_id)
             self._layers[layer.chain_id] = layer
             self._sums[layer.chain_id] = tree
@@ -182,7 +182,7 @@ class Snapshots:
 
     def adopt_layer(self, layer: Layer) -> None:
         """Record a layer whose directory is there already. ``NotFound`` when it is not."""
-        if not os.path.isdir(self._layer_path(layer.chain_id)):
+        if not os.path.isdir(self.layer_dir(layer.chain_id)):
             raise errors.NotFound(f"layer {layer.chain_id} is not unpacked")
         with self._lock:
             self._layers[layer.chain_id] = layer
@@ -190,7 +190,7 @@ class Snapshots:
 
     def layer_dir(self, chain_id: str) -> str:
         """Where a layer is or would be."""
-        return self._layer_path(chain_id)
+        return os.path.join(self._layers_dir, digests.encoded(chain_id))
 
     def layer_dirs(self) -> list[str]:
         """The chainIDs that have a directory, recorded or not."""
@@ -212,7 +212,7 @@ class Snapshots:
         """Throw away a layer's directory without a record."""
         with self._lock:
             if chain_id not in self._layers:
-                self._trash.throw(self._layer_path(chain_id))
+                self._trash.throw(self.layer_dir(chain_id))
 
     def discard(self, path: str) -> None:
         """Throw away a directory of ``new_layer_dir``."""
@@ -241,7 +241,7 @@ class Snapshots:
         faultpoint.reach("layers.forgotten")
         for layer in doomed:
             try:
-                self._trash.throw(self._layer_path(layer.chain_id))
+                self._trash.throw(self.layer_dir(layer.chain_id))
                 faultpoint.reach("layer.trashed")
             except (errors.CortenError, OSError) as error:  # the others can go all the same
                 log.error("layer %s could not be removed: %s", layer.chain_id, error)
@@ -252,10 +252,8 @@ class Snapshots:
     def adopt(self, key: str, chain_id: str) -> None:
         """Record which chain the files of container *key*, which are there, stand on."""
         self.chain(chain_id)
-        self._database.write(
-            lambda c: c.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (key, chain_id)) and None
-        )
         self._active[key] = chain_id
+        self._database.write(self.recording(key))
         self._database.quarantine.discard(quarantine.SNAPSHOT, key)
 
     def prepare(self, key: str, chain_id: str) -> Job:
@@ -297,10 +295,6 @@ class Snapshots:
         if not os.path.isdir(upper):
             self._make_directories(key, lowers)
         overlay.mount_container(key, target, lowers, upper, work, readonly=readonly)
-
-    def mount_layers(self, chain_id: str, target: str) -> None:
-        """Mount an image's layers read-only on *target* (for ``--mount type=image`` and builds)."""
-        overlay.mount_layers(chain_id, target, self.lower_dirs(chain_id))
 
     def unmount(self, target: str) -> None:
         """Unmount lazily; nothing happens when *target* is no mount."""
@@ -386,11 +380,8 @@ class Snapshots:
         """Stop the background removal; what is left goes at the next start."""
         self._trash.close()
 
-    def _layer_path(self, chain_id: str) -> str:
-        return os.path.join(self._layers_dir, digests.encoded(chain_id))
-
     def _move_in_place(self, path: str, chain_id: str) -> None:
-        target = self._layer_path(chain_id)
+        target = self.layer_dir(chain_id)
         try:
             os.rename(path, target)
         except OSError as error:

@@ -114,7 +114,11 @@ def root_of(home, ref):
     """The merged tree of an image."""
     target = home.path / "view"
     target.mkdir(exist_ok=True)
-    home.snapshots.mount_layers(home.images.resolve(ref).chain_id, str(target))
+    lowers = home.snapshots.lower_dirs(home.images.resolve(ref).chain_id)
+    if len(lowers) == 1:
+        mount.bind(lowers[0], str(target), readonly=True)
+    else:
+        mount.mount_overlay(str(target), lowers, readonly=True)
     try:
         return tree(str(target))
     finally:
