@@ -163,6 +163,15 @@ def test_unknown_exec(api: Api) -> None:
     assert "No such exec instance" in json.loads(answer.body)["message"]
 
 
+def test_an_exec_goes_with_its_container(docker: Docker, api: Api, image: str) -> None:
+    docker("run", "-d", "--name", "brief", IMAGE, "sleep", "600")
+    made = [api("POST", "/containers/brief/exec", {"Cmd": ["true"]}).json()["Id"] for _ in range(2)]
+    assert api("POST", f"/exec/{made[0]}/start", {"Detach": True}).status == 200
+    assert [api("GET", f"/exec/{each}/json").status for each in made] == [200, 200]
+    docker("rm", "-f", "brief")
+    eventually(lambda: [api("GET", f"/exec/{each}/json").status for each in made] == [404, 404])
+
+
 def test_children_that_hold_the_output_are_not_waited_for(docker: Docker) -> None:
     docker("run", "-d", "--name", "box", IMAGE, "sleep", "600")
     assert docker("exec", "box", "sh", "-c", "sleep 60 & echo done", timeout=20) == "done"
