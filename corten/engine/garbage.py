@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection as Names
 from collections.abc import Iterator
 
+from corten import faultpoint
 from corten.engine.imagescan import StoredImage
 from corten.engine.imagestore import ImageStore
 from corten.model import gc as model
@@ -96,6 +97,7 @@ class Garbage:
             if tuple(name.reference.familiar() for name in names) != candidate.names:
                 return False
             store.index.drop_images([key])
+            faultpoint.reach("gc.image-forgotten")
         for name in names:
             store.named_event("untag", image, name)
         store.event("delete", image)

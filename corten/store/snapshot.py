@@ -175,6 +175,7 @@ class Snapshots:
         """
         with self._lock:
             self._trash.throw(self.layer_dir(layer.chain_id))
+            faultpoint.reach("layer.old-trashed")
             self._move_in_place(path, layer.chain_id)
             self._layers[layer.chain_id] = layer
             self._sums[layer.chain_id] = tree

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from corten import faultpoint
 from corten.engine.fsck.subject import Findings, Subject
 from corten.model.finding import Finding, Progress
 
@@ -102,6 +103,7 @@ def set_aside(subject: Subject, digest: str) -> str:
     target = os.path.join(directory, f"{digest.removeprefix('sha256:')}-{time.time_ns()}")
     with subject.store.exclusive():
         os.rename(subject.store.content.path(digest), target)
+        faultpoint.reach("fsck.blob-moved")
         subject.store.content.sync_names()
         subject.store.forget_config(digest)
     return target

@@ -10,11 +10,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from functools import partial
+from urllib.parse import quote
 
-from corten import errors
+from corten import errors, faultpoint
 from corten.engine.fsck.subject import Findings, Subject
 from corten.engine.imagescan import scan
 from corten.engine.paths import Paths
+from corten.linux import durable
 from corten.model.finding import REPAIRED, Finding
 from corten.oci.base import MAX_DOCUMENT
 from corten.oci.digest import chain_ids
@@ -22,13 +24,20 @@ from corten.oci.manifest import INDEX_TYPES, Descriptor, decode_index, media_typ
 from corten.store import quarantine
 from corten.store.database import Database
 
-_FILES = ("", "-wal", "-shm")
+_FILES = ("-wal", "-shm", "")
+"""The file itself goes last: without it nobody would look for its log."""
+
+SAVED = ".saved"
+"""What could be read of the old database, until it has its name."""
+
+
+INTERRUPTED = "is missing, as a repair was interrupted"
 
 
 def state_of(path: str) -> str:
     """What is wrong with the database file; "" when it can be read, "is missing" when it is not there."""
     if not os.path.exists(path):
-        return "is missing"
+        return INTERRUPTED if os.path.exists(path + SAVED) else "is missing"
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -38,23 +47,53 @@ def state_of(path: str) -> str:
 
 
 def renew(paths: Paths) -> tuple[str, int]:
-    """Put a new database in the place of a damaged one; returns where the old one is now and how many rows it gave."""
+    """Put a new database in the place of a damaged one; returns where the old one is now and how many rows it gave.
+
+    Ended at any moment, it can be called again: what was read is whole before the old file is moved.
+    """
+    saved = paths.database + SAVED
+    if not _fits(saved, paths.database):
+        _save(paths.database, saved)
+    faultpoint.reach("fsck.database-saved")
     old = set_aside(paths)
-    fresh = f"{paths.database}.new"
+    os.rename(saved, paths.database)
+    durable.sync_directory(paths.data_root)
+    faultpoint.reach("fsck.database-renewed")
+    with contextlib.closing(sqlite3.connect(paths.database)) as connection:
+        tables = [name for name, _ in _tables(connection)]
+        rows = sum(connection.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()[0] for name in tables)
+    return old, rows
+
+
+def _fits(saved: str, path: str) -> bool:
+    """Whether an interrupted repair has read all of the database; one from before its last change has not."""
+    try:
+        made = os.stat(saved).st_mtime_ns
+    except FileNotFoundError:
+        return False
+    return not os.path.exists(path) or os.stat(path).st_mtime_ns < made
+
+
+def _save(path: str, saved: str) -> None:
+    """Everything that can be read of the database, as a new one called *saved*. The old one is not written to."""
+    fresh = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(fresh)
     with (
-        contextlib.closing(sqlite3.connect(old, isolation_level=None)) as source,
+        contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)) as source,
         contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as target,
     ):
-        rows = sum(_copy(source, target, name, statement) for name, statement in _tables(source))
+        target.execute("BEGIN")
+        for name, statement in _tables(source):
+            _copy(source, target, name, statement)
+        target.execute("COMMIT")
     descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(fresh, paths.database)
-    return old, rows
+    os.rename(fresh, saved)
+    durable.sync_directory(os.path.dirname(path))
 
 
 def set_aside(paths: Paths) -> str:
@@ -64,6 +103,8 @@ def set_aside(paths: Paths) -> str:
     for suffix in _FILES:
         with contextlib.suppress(FileNotFoundError):
             os.rename(paths.database + suffix, target + suffix)
+            faultpoint.reach("fsck.database-moved")
+    durable.sync_directory(paths.quarantine)
     return target
 
 
@@ -75,19 +116,21 @@ def _tables(source: sqlite3.Connection) -> list[tuple[str, str]]:
         return []
 
 
-def _copy(source: sqlite3.Connection, target: sqlite3.Connection, name: str, statement: str) -> int:
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, name: str, statement: str) -> None:
     try:
         target.execute(statement)
     except sqlite3.Error:
-        return 0
-    quoted = '"' + name.replace('"', '""') + '"'
-    count = 0
+        return
+    quoted = _quoted(name)
     for order in ("", _backwards(source, quoted)):
         for row in _readable(source, f"SELECT * FROM {quoted}{order}"):
             marks = ", ".join("?" * len(row))
             with contextlib.suppress(sqlite3.Error):
-                count += target.execute(f"INSERT OR IGNORE INTO {quoted} VALUES ({marks})", row).rowcount
-    return count
+                target.execute(f"INSERT OR IGNORE INTO {quoted} VALUES ({marks})", row)
 
 
 def _backwards(source: sqlite3.Connection, quoted: str) -> str:
