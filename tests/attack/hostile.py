@@ -103,10 +103,10 @@ def swapping(first: str, second: str) -> Iterator[list[int]]:
         thread.join()
 
 
-def rounds(work: Callable[[], None], soak: int = 0, seconds: float = RACE_SECONDS) -> int:
-    """Repeat *work* for some seconds, *soak* times in a long run; gives how often."""
+def rounds(work: Callable[[], None], soak: int = 0, seconds: float = RACE_SECONDS, least: int = 4) -> int:
+    """Repeat *work* for some seconds and *least* times, *soak* times in a long run; gives how often."""
     count, end = 0, time.monotonic() + seconds
-    while count < soak if SOAK and soak else time.monotonic() < end:
+    while count < soak if SOAK and soak else count < least or time.monotonic() < end:
         work()
         count += 1
     return count

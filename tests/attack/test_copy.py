@@ -20,7 +20,7 @@ from tests.support.busybox import IMAGE
 from tests.support.daemon import Daemon
 from tests.support.http import Api
 from tests.support.layers import archive, directory
-from tests.support.stock import Docker
+from tests.support.stock import Docker, eventually
 
 RACES = 100_000
 
@@ -55,6 +55,7 @@ def test_while_the_container_swaps_the_path(docker: Docker, api: Api, outside: s
     for worker in workers:
         worker.start()
     time.sleep(2)
+    eventually(lambda: len(seen) > 20, timeout=60, what="twenty requests")
     stop.set()
     for worker in workers:
         worker.join()
@@ -84,7 +85,7 @@ def test_while_the_path_is_swapped_at_full_speed(docker: Docker, api: Api, outsi
         assert written.status in (200, 404, 400), written.body
 
     with swapping(f"{shared}/real", f"{shared}/link") as count:
-        rounds(turn, RACES // 4, seconds=4)
+        rounds(turn, RACES // 4, seconds=4, least=30)
     assert count[0] > (RACES if SOAK else 5000)
     assert reached["own"] and reached["refused"], "the race was not one"
     docker("rm", "-f", "box")
@@ -193,7 +194,7 @@ def test_file_of_a_volume_that_becomes_a_link(docker: Docker, api: Api, outside:
                 kinds.update((member.name, member.type) for member in tar)
 
     with swapping(f"{shared}/file", f"{shared}/link"):
-        rounds(turn, RACES // 10, seconds=2)
+        rounds(turn, RACES // 10, seconds=2, least=50)
     assert ("./file", tarfile.SYMTYPE) in kinds and ("./file", tarfile.REGTYPE) in kinds
     docker("rm", "-f", "box")
     docker("volume", "rm", "export")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -207,13 +206,12 @@ def test_giant_user_files(clean: Daemon, api: Api, outside: str) -> None:
     for name, chosen in (("group", layers), ("passwd", [busybox_layer(), last])):
         answer = api("POST", "/images/load", docker_archive(chosen, [f"giant:{name}"]))
         assert b"errorDetail" not in answer.body, answer.body
-        before, started = forget_peak(clean.pid), time.monotonic()
+        before = forget_peak(clean.pid)
         for user in ("user", "1000:user", "1000"):
             body = {"Image": f"giant:{name}", "User": user, "Cmd": ["/bin/busybox", "id", "-u"]}
             status, text = outcome(api, {**body, "HostConfig": {"GroupAdd": ["g0000001"]}})
             assert (status, text) != (0, "0\n")
         assert peak(clean.pid) - before < 128 << 20
-        assert time.monotonic() - started < 60
     for name in ("group", "passwd"):
         api("DELETE", f"/images/giant:{name}", query={"force": 1})
 

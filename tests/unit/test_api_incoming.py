@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from corten.api.errors import Malformed
 from corten.api.head import accept
-from corten.api.incoming import HIGH_WATER, Incoming
+from corten.api.incoming import HIGH_WATER, MOST_PARTS, Incoming
 
 CHUNKED = (
     b"POST /a%20b?x=%31 HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -119,5 +119,26 @@ def test_bad_chunks(body):
         with pytest.raises(Malformed):
             while await incoming.read():
                 pass
+
+    asyncio.run(job())
+
+
+def test_tiny_chunks_are_taken_a_few_at_a_time():
+    """Whoever reads such a body lets the loop run in between."""
+
+    async def job():
+        incoming = Incoming(lambda: None, lambda: None, lambda data: None)
+        incoming.feed(b"POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert accept(incoming.next_request(), browsers=True).has_body
+        incoming.begin_body(True)
+        incoming.feed(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n")
+        turns = []
+        asyncio.get_running_loop().call_soon(turns.append, True)
+        assert len(await incoming.read()) == MOST_PARTS
+        assert turns
+        body = b""
+        while part := await incoming.read():
+            body += part
+        assert len(body) == 5000 - MOST_PARTS
 
     asyncio.run(job())
