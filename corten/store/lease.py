@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from corten import errors
 from corten.store import quarantine
 from corten.store.database import Database
 
@@ -66,17 +65,6 @@ class Leases:
 
     # asking
 
-    def all(self) -> list[Lease]:
-        """Those that hold something now."""
-        now = time.time_ns()
-        with self._lock:
-            return [lease for lease in self._leases.values() if lease.live(now)]
-
-    def items(self, name: str) -> frozenset[str]:
-        """What the lease holds; nothing when there is none of that name."""
-        with self._lock:
-            return frozenset(self._items.get(name, ()))
-
     def held(self) -> dict[str, str]:
         """Item -> the name of a lease that holds it."""
         now = time.time_ns()
@@ -101,24 +89,14 @@ class Leases:
             self._items.setdefault(name, set()).update(wanted)
         return lease
 
-    def add(self, name: str, items: Iterable[str]) -> None:
-        """Hold more with a lease. ``NotFound``."""
-        wanted = set(items)
-        with self._lock:
-            lease = self._leases.get(name)
-            if lease is None:
-                raise errors.NotFound(f"lease {name} does not exist")
-            self._items[name] |= wanted
-        if lease.persistent:
-            self._database.write(lambda connection: _insert_items(connection, name, wanted))
-
-    def release(self, name: str) -> None:
-        """Hold nothing more with it; nothing happens when there is none of that name."""
+    def release(self, name: str) -> bool:
+        """Hold nothing more with it; False when there is none of that name."""
         with self._lock:
             lease = self._leases.pop(name, None)
             self._items.pop(name, None)
         if lease is not None and lease.persistent:
             self._database.write(lambda connection: _delete(connection, [name]))
+        return lease is not None
 
     def expire(self) -> list[Lease]:
         """Forget those whose time is over; returns them."""

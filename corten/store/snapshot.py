@@ -163,9 +163,8 @@ class Snapshots:
         sums = {layer.chain_id: self._sums.pop(layer.chain_id, None) for layer in layers}
         self._database.write(lambda connection: layerrecord.insert(connection, layers, sums))
         faultpoint.reach("layers.recorded")
-        for chain_id in self._database.quarantine.keys(quarantine.LAYER).intersection(
-            layer.chain_id for layer in layers
-        ):
+        known_again = self._database.quarantine.keys(quarantine.LAYER) & {layer.chain_id for layer in layers}
+        for chain_id in known_again:
             self._database.quarantine.discard(quarantine.LAYER, chain_id)
 
     def replace_layer(self, path: str, layer: Layer, tree: TreeSum) -> None:

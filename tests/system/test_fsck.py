@@ -290,13 +290,14 @@ def test_state_db_is_gone(store: Store) -> None:
     store.offline("--repair")
     store.daemon.start()
     assert store.image in store.docker("images", "-aq", "--no-trunc")
+    assert store.corten("system", "gc", "--max-age", "0.001s") != ""
     store.docker("tag", store.image, TWO)
     assert store.docker("run", "--rm", TWO, "busybox", "cat", "/top/other") == "other"
     assert store.docker("run", "--rm", "-v", "kept:/data", TWO, "busybox", "cat", "/data/file") == "data"
     with open(f"{store.root}/snapshots/active/{store.worker}/fs/file") as file:
         assert file.read() == "mine\n"
     assert {(item["Kind"], item["ID"]) for item in store.check()} >= {("container", store.worker)}
-    store.check("--discard", f"container:{store.worker}")
+    store.check("--discard", f"container:{store.worker}", "--discard", "lease:salvaged")
     store.daemon.restart()  # which sweeps what was kept for it
     assert not os.path.exists(f"{store.root}/snapshots/active/{store.worker}")
 

@@ -78,6 +78,8 @@ def check_quarantine(subject: Subject) -> Findings:
 
 
 def _discarded(subject: Subject, kind: str, key: str) -> Finding:
+    if kind == quarantine.LEASE and subject.store.leases.release(key):
+        return Finding(kind=kind, id=key, problem="it held content", action="given up", state=REPAIRED)
     if not subject.quarantine.discard(kind, key):
         return Finding(kind=kind, id=key, problem="it is not in quarantine", state=FAILED)
     return Finding(kind=kind, id=key, problem="it was in quarantine", action="given up", state=REPAIRED)

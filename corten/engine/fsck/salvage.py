@@ -31,6 +31,9 @@ SAVED = ".saved"
 """What could be read of the old database, until it has its name."""
 
 
+LEASE, LEASE_TIME = "salvaged", 7 * 86400.0
+"""What garbage collection may not touch, and for how many seconds."""
+
 INTERRUPTED = "is missing, as a repair was interrupted"
 
 
@@ -185,7 +188,13 @@ def _images(subject: Subject) -> Findings:
             problem="its record is lost",
             action="recorded without a name: `corten tag` gives it one",
         )
-        yield subject.settle(finding, partial(store.register, descriptor, []))
+        yield subject.settle(finding, partial(_record, subject, descriptor))
+
+
+def _record(subject: Subject, descriptor: Descriptor) -> None:
+    """Without a name it might be gone before anybody has looked, by the limits of garbage collection."""
+    image = subject.store.register(descriptor, [])
+    subject.store.leases.create(LEASE, LEASE_TIME, image.blobs())
 
 
 def _whole(subject: Subject, descriptor: Descriptor) -> bool:
