@@ -7,6 +7,7 @@ code is 1 while problems are left, 0 when there are none.
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +42,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def _check(paths: Paths, options: Options) -> int:
+    if not os.path.isdir(paths.data_root):
+        raise errors.NotFound(f"there is no data root {paths.data_root}; name the daemon's with --data-root")
     problems = 0
     with locked(paths.data_root, doing="check the store"):
         for record in findingshape.records(check_offline(paths, options)):

@@ -344,6 +344,9 @@ def test_who_has_no_business_here(store: Store) -> None:
     assert done.code == 2
     assert "is used by another cortend" in done.err
     assert store.corten.result("fsck", "--discard", "nonsense").code == 2
+    done = store.corten.result("fsck", f"--data-root={store.root}/nowhere")
+    assert (done.code, "there is no data root" in done.err) == (2, True)
+    assert not os.path.exists(f"{store.root}/nowhere")
     assert seen(store.check("--discard", "container:unknown", code=1)) == [("container", "unknown", "failed")]
 
 
