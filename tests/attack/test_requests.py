@@ -122,7 +122,7 @@ FLOODS = {
     "chunk extension": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * (64 << 20),
     "trailers": HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: a\r\n" * (10 << 20),
     "tiny chunks": b"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * (200 << 10),
+    b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * (50 << 10),
     "body of spaces": b"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     b"Content-Length: 104857600\r\n\r\n" + b" " * (100 << 20),
 }
