@@ -38,11 +38,13 @@ def daemon() -> Iterator[Daemon]:
         running.start()
         yield running
     finally:
-        if running.process is not None and running.process.poll() is None:
-            running.remove_containers()
-            running.stop()
-        subprocess.run(["umount", "-l", running.data_root], check=True)
-        running.clean()
+        try:
+            if running.process is not None and running.process.poll() is None:
+                running.remove_containers()
+                running.stop()
+        finally:
+            subprocess.run(["umount", "-l", running.data_root], check=True)
+            running.clean()
 
 
 @pytest.fixture(autouse=True)
