@@ -23,6 +23,7 @@ from tests.support.stock import PATIENCE, eventually
 LIMIT = 30.0 * PATIENCE
 WORKERS = 12
 BATCH = 250
+PROGRESS = 10_000
 SHARES = (("schema", 8), ("values", 42), ("bytes", 38), ("streams", 12))
 """Out of a hundred."""
 GROWTH = 40 << 20
@@ -40,6 +41,9 @@ class Session:
         self.world = World(daemon.socket)
         self.faults: dict[str, list[str]] = {}
         self.told = ""
+        self.enough = False
+        self.sent = 0
+        signal.signal(signal.SIGINT, self.stop)
         self.statuses: Counter[str] = Counter()
         self.slow: list[tuple[float, str, str]] = []
 
@@ -47,6 +51,10 @@ class Session:
         known = self.faults.setdefault(sentence, [])
         if len(known) < 3:
             known.append(f"{case} {what[:1500]!r}" if what else case)
+
+    def stop(self, *_: object) -> None:
+        """Send no more; the accounts follow."""
+        self.enough = True
 
     # cases
 
@@ -150,7 +158,7 @@ class Session:
         log = self.daemon.log_tail(1_000_000)
         for text in watch.bad_lines(log):
             self.fault(f"in the daemon's log:\n{text}", "log")
-        print(f"{self.count} requests in {seconds:.0f} s, seed {self.seed}, slowest ping {heart.worst:.2f} s")
+        print(f"{self.sent} requests in {seconds:.0f} s, seed {self.seed}, slowest ping {heart.worst:.2f} s")
         for waited, name, line in sorted(self.slow, reverse=True)[:5]:
             print(f"{waited:.1f} s: {name} {line}")
         print("answers:", ", ".join(f"{what} {times}" for what, times in sorted(self.statuses.items())))
@@ -163,7 +171,9 @@ class Session:
         done = 0
         waiting: set[Future[None]] = set()
         with ThreadPoolExecutor(WORKERS) as pool:
-            while batch := list(islice(jobs, BATCH)):
+            while not self.enough and (batch := list(islice(jobs, BATCH))):
+                if done % PROGRESS == 0:
+                    print(f"{done} requests, {len(self.faults)} faults, {watch.Usage.of(self.daemon)}", flush=True)
                 self.world.refresh()
                 for job in batch:
                     if len(waiting) > 2 * WORKERS:
@@ -178,6 +188,7 @@ class Session:
                     before = self.calm()
             for future in waiting:
                 future.result()
+        self.sent = done
         self.world.refresh(calm=True)
         assert before is not None
         return before
