@@ -182,11 +182,15 @@ def test_help_is_there_for_every_command(corten):
     for path in directory.COMMANDS:
         text = help.command(path, directory.load(path))
         assert text.startswith(f"Usage:  corten {path}") and text.endswith("\n")
-        assert max(map(len, text.splitlines())) <= 110, path
+        assert max(map(len, text.splitlines())) <= 120, path
     assert corten("run", "--help").count("\n") > 100
     assert corten("--help").startswith("Usage:  corten [OPTIONS] COMMAND")
     for group in directory.GROUPS:
         assert corten(group).startswith(f"Usage:  corten {group} COMMAND")
+
+
+OWN = ("doctor", "fsck", "system gc")
+"""Commands that docker does not have; it answers with its general help, or with a group's."""
 
 
 def test_the_same_flags_as_docker(corten, docker):
@@ -194,7 +198,7 @@ def test_the_same_flags_as_docker(corten, docker):
     from corten.cli import directory
 
     for path in directory.COMMANDS:
-        if path == "doctor":
+        if path in OWN:
             continue
         page = docker.result(*path.split(), "--help").out
         names = {word[2:].split("=")[0] for word in page.split() if word.startswith("--") and len(word) > 3}

@@ -12,7 +12,10 @@ SUCCESS = {101, 200, 201, 204, 304}
 
 KNOWN_500 = (
     # the host's refusal of what the client asked for; dockerd answers 500 to each of these, too
-    r"/update: (crun|runc) update: writing file .*: (Invalid argument|Numerical result out of range|Device or res)",
+    r"/update: \w+ update: writ.*: (Invalid argument|Numerical result out of range|Device or res|No such device)",
+    r"/start: .*OCI runtime create failed: write `blkio\..*: No such device",
+    # a registry that cannot be reached: there is no network in the sandbox
+    r"dial tcp .*: connect: connection refused|network is unreachable|no such host|server misbehaving",
     r"/unpause: Container \w+ is not paused$",
 )
 """Patterns of "METHOD /path: message" for which Docker answers 500 as well."""
