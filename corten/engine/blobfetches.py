@@ -83,6 +83,7 @@ class Fetches:
         self._jobs: dict[str, deque[_Job]] = {}  # per digest one at work, others behind it
         self._waiting: deque[_Job] = deque()
         self._active: dict[_Job, threading.Thread] = {}
+        self._closed = False
 
     def configure(self, limit: int, attempts: int) -> None:
         """Take over settings; what runs goes on."""
@@ -102,6 +103,8 @@ class Fetches:
         """Have the blob fetched, or share a fetch that is under way. Always ``leave`` afterwards."""
         ticket = Ticket(source, moved, ended)
         with self._lock:
+            if self._closed:
+                raise _closing()
             jobs = self._jobs.setdefault(descriptor.digest, deque())
             job = jobs[-1] if jobs else None
             if job is None or job.closed or job.fetch.unpack != unpack or job.fetch.descriptor.size != descriptor.size:
@@ -129,8 +132,8 @@ class Fetches:
             if ticket not in job.tickets:
                 return
             job.tickets.remove(ticket)
-            job.closed = not job.tickets
-            last = job.closed and job not in self._active
+            job.closed = job.closed or not job.tickets
+            last = job.closed and not job.tickets and job not in self._active
             if last and not job.over:
                 self._waiting = deque(other for other in self._waiting if other is not job)
         if job.closed:
@@ -144,10 +147,15 @@ class Fetches:
             return list(self._jobs)
 
     def close(self, patience: float = 5.0) -> None:
-        """Stop everything; partial files stay."""
+        """Stop everything; partial files stay. Whoever waits for a fetch is told."""
         with self._lock:
+            self._closed = True
             self._waiting.clear()
             threads = list(self._active.items())
+            idle = [job for jobs in self._jobs.values() for job in jobs if not job.over and job not in self._active]
+            tickets = [ticket for job in idle for ticket in job.tickets]
+        for ticket in tickets:
+            ticket.end(_closing())
         for job, _ in threads:
             job.fetch.cancel()
         for _, thread in threads:
@@ -169,12 +177,21 @@ class Fetches:
         return job
 
     def _start(self) -> None:
-        while self._waiting and len(self._active) < self._limit:
+        while self._waiting and len(self._active) < self._limit and not self._closed:
             job = self._waiting.popleft()
-            job.started = True
             thread = threading.Thread(target=self._run, args=(job,), name="blob-fetch", daemon=True)
-            self._active[job] = thread
-            thread.start()
+            try:
+                thread.start()  # it waits for the lock
+            except RuntimeError as error:
+                if self._active:  # its turn comes when one of those has ended
+                    self._waiting.appendleft(job)
+                    return
+                job.closed = job.over = True
+                for ticket in job.tickets:
+                    ticket.end(errors.Exhausted(f"no thread to fetch {job.fetch.descriptor.digest}: {error}"))
+            else:
+                job.started = True
+                self._active[job] = thread
 
     # the fetch's thread
 
@@ -227,3 +244,7 @@ class Fetches:
             elif first:
                 self._waiting.append(jobs[0])
             self._start()
+
+
+def _closing() -> errors.CortenError:
+    return errors.Unavailable("the daemon is shutting down")

@@ -221,3 +221,50 @@ def test_a_new_one_waits_for_the_end_of_the_old(fetches):
     other.leave()
     assert isinstance(bigger.result(), errors.Unavailable)  # three times cut short
     bigger.leave()
+
+
+def test_a_fetch_that_waits_for_its_turn_is_told_of_the_end(tmp_path, partials):
+    """Whoever waits without a client that goes away, as for a layer to save, would keep the daemon from ending."""
+    fetches = Fetches(ContentStore(str(tmp_path / "content")), partials, None, limit=1)
+    source = Source(held=True)
+    running = Pull(fetches, source)
+    source.begun.wait(30)
+    waiting = Pull(fetches, Source(), descriptor(b"other"))
+    behind = Pull(fetches, Source(), descriptor(size=5))
+    fetches.close()
+    for pull in (waiting, behind):
+        assert isinstance(pull.result(), errors.Unavailable)
+        pull.leave()
+    assert isinstance(running.result(), errors.Cancelled)
+    running.leave()
+    assert fetches.busy() == []
+    with pytest.raises(errors.Unavailable):
+        Pull(fetches, Source())
+
+
+def test_without_a_thread_a_fetch_fails_and_the_next_one_goes_well(fetches, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: _no_thread())
+        one = Pull(fetches, Source())
+    assert isinstance(one.result(), errors.Exhausted)
+    two = Pull(fetches, Source())
+    one.leave()
+    assert two.result() is None
+    two.leave()
+
+
+def test_without_a_thread_a_fetch_waits_for_one_that_runs(fetches, monkeypatch):
+    source = Source(held=True)
+    one = Pull(fetches, source)
+    source.begun.wait(30)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: _no_thread())
+        two = Pull(fetches, Source(b"other"), descriptor(b"other"))
+    source.go.set()
+    for pull in (one, two):
+        assert pull.result() is None
+        pull.leave()
+
+
+def _no_thread():
+    raise RuntimeError("can't start new thread")
