@@ -17,6 +17,7 @@ import os
 import queue
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -57,7 +58,7 @@ class Database:
             os.unlink(self._room)
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
         self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._readers_lock = threading.Lock()
         self._connection = self._open()
         self._check()
@@ -145,14 +146,13 @@ class Database:
         self.submit(job).add_done_callback(_log_failure)
 
     def reader(self) -> sqlite3.Connection:
-        """This thread's own read connection; sees every committed write."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._open()
-            self._local.connection = connection
+        """This thread's own read connection, which goes with the thread; sees every committed write."""
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = _Reader(self._open())
             with self._readers_lock:
-                self._readers.append(connection)
-        return connection
+                self._readers.add(reader)
+        return reader.connection
 
     def close(self) -> None:
         """Write what is queued, then close."""
@@ -162,8 +162,8 @@ class Database:
         self._jobs.put(None)
         self._thread.join()
         with self._readers_lock:
-            for connection in self._readers:
-                connection.close()
+            for reader in self._readers:
+                reader.connection.close()
             self._readers.clear()
         self._keep_room(self._room)
 
@@ -224,6 +224,16 @@ class Database:
             return
         for future, result in done:
             future.set_result(result)
+
+
+class _Reader:
+    """A connection for as long as its thread lives."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
 
 
 def reason(error: Exception) -> str:

@@ -1,5 +1,7 @@
 """Group commit: isolation of jobs, durability of the order, errors to their owner."""
 
+import gc
+import os
 import threading
 
 import pytest
@@ -90,3 +92,15 @@ def test_a_full_database_says_so_and_goes_on(tmp_path):
     database.write(lambda c: c.execute("INSERT INTO a VALUES (zeroblob(9000000))") and None)
     assert database.reader().execute("SELECT count(*) FROM a").fetchone() == (2,)
     database.close()
+
+
+def test_what_a_thread_reads_through_goes_with_it(database):
+    """Every push reads in threads of its own."""
+    rows(database)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        thread = threading.Thread(target=rows, args=(database,))
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
