@@ -7,6 +7,15 @@ from corten import errors
 from corten.linux import mount
 
 
+def make_directories(upper: str, lowers: Sequence[str]) -> None:
+    """Make *upper*, with the looks of the topmost directory below it, and its work directory beside it."""
+    os.makedirs(os.path.join(os.path.dirname(upper), "work"), mode=0o700, exist_ok=True)
+    status = os.stat(lowers[0])
+    os.makedirs(upper, exist_ok=True)
+    os.chown(upper, status.st_uid, status.st_gid)
+    os.chmod(upper, status.st_mode & 0o7777)
+
+
 def mount_container(
     key: str, target: str, lowers: Sequence[str], upper: str, work: str, *, readonly: bool = False
 ) -> None:

@@ -14,6 +14,7 @@ What the database does not know, or knows no longer, is garbage: ``clean`` remov
 leaves nothing else behind.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -57,6 +58,8 @@ class Snapshots:
         self._active: dict[str, str] = {}
         self._sums: dict[str, TreeSum] = {}
         """Of placed layers that are not recorded yet."""
+        self._placed: set[str] = set()
+        """Layers whose first record is not written yet."""
         self._load()
 
     def _load(self) -> None:
@@ -124,12 +127,7 @@ class Snapshots:
         When the same layer was committed meanwhile, *path* is discarded.
         """
         layer = self.place_layer(path, parent, diff_id, size)
-        try:
-            self.record_layers([layer])
-        except BaseException:
-            self._layers.pop(layer.chain_id, None)
-            self.discard(self.layer_dir(layer.chain_id))
-            raise
+        self.record_layers([layer])
         return layer
 
     def place_layer(self, path: str, parent: str, diff_id: str, size: int, tree: TreeSum | None = None) -> Layer:
@@ -144,6 +142,7 @@ class Snapshots:
             if known is None:
                 self._move_in_place(path, chain_id)
                 self._layers[chain_id] = layer
+                self._placed.add(chain_id)
                 if tree is not None:
                     self._sums[chain_id] = tree
                 faultpoint.reach("layer.renamed")
@@ -154,14 +153,23 @@ class Snapshots:
     def record_layers(self, layers: Sequence[Layer]) -> None:
         """Make placed layers durable: their names first, then their records.
 
-        When it fails, ``collect`` is due: what was placed is not recorded, and nobody may build on it.
+        When it fails they are gone again: whoever came next would build on what the next start does not find.
         """
         if not layers:
             return
-        durable.sync_directory(self._layers_dir)
-        faultpoint.reach("layers.synced")
         sums = {layer.chain_id: self._sums.pop(layer.chain_id, None) for layer in layers}
-        self._database.write(lambda connection: layerrecord.insert(connection, layers, sums))
+        try:
+            durable.sync_directory(self._layers_dir)
+            faultpoint.reach("layers.synced")
+            self._database.write(lambda connection: layerrecord.insert(connection, layers, sums))
+        except BaseException:
+            for chain_id in self._placed.intersection(layer.chain_id for layer in layers):
+                self._placed.discard(chain_id)
+                self._layers.pop(chain_id, None)
+                with contextlib.suppress(errors.CortenError):  # the next start tries again
+                    self.drop_orphan(chain_id)
+            raise
+        self._placed.difference_update(layer.chain_id for layer in layers)
         faultpoint.reach("layers.recorded")
         known_again = self._database.quarantine.keys(quarantine.LAYER) & {layer.chain_id for layer in layers}
         for chain_id in known_again:
@@ -230,6 +238,7 @@ class Snapshots:
             doomed = [layer for chain_id, layer in self._layers.items() if chain_id not in needed]
             for layer in doomed:
                 del self._layers[layer.chain_id]
+                self._placed.discard(layer.chain_id)
         if not doomed:
             return 0
         names = [(layer.chain_id,) for layer in doomed]
@@ -268,7 +277,7 @@ class Snapshots:
                 raise errors.AlreadyExists(f"snapshot {key} exists already")
             self._active[key] = chain_id
         try:
-            self._make_directories(key, lowers)
+            overlay.make_directories(self.upper_dir(key), lowers)
             faultpoint.reach("snapshot.made")
         except BaseException:
             del self._active[key]
@@ -293,7 +302,7 @@ class Snapshots:
         lowers = self._container_dirs(chain_id)
         upper, work = self.upper_dir(key), os.path.join(self._active_dir, key, "work")
         if not os.path.isdir(upper):
-            self._make_directories(key, lowers)
+            overlay.make_directories(self.upper_dir(key), lowers)
         overlay.mount_container(key, target, lowers, upper, work, readonly=readonly)
 
     def unmount(self, target: str) -> None:
@@ -389,12 +398,3 @@ class Snapshots:
                 raise
             self._trash.throw(target)  # left by a crash between rename and record
             os.rename(path, target)
-
-    def _make_directories(self, key: str, lowers: list[str]) -> None:
-        upper = self.upper_dir(key)
-        base = os.path.dirname(upper)
-        os.makedirs(os.path.join(base, "work"), mode=0o700, exist_ok=True)
-        status = os.stat(lowers[0])
-        os.makedirs(upper, exist_ok=True)
-        os.chown(upper, status.st_uid, status.st_gid)
-        os.chmod(upper, status.st_mode & 0o7777)

@@ -261,3 +261,44 @@ def test_what_the_engine_mounts_on_is_there_and_the_images_own_wins(home):
         file.write("x")
     assert home.snapshots.changes("k") == [("/etc", 0), ("/etc/resolv.conf", 0)]
     assert os.path.getsize(home.path / "snapshots/base/etc/resolv.conf") == 0
+
+
+def test_a_layer_whose_record_was_not_written_is_no_layer(home, monkeypatch):
+    """Or an image that comes next would be recorded upon it, and the next start would not find it."""
+    low = home.layer(member("a", b"1"))
+
+    def fails(job):
+        raise errors.System("no space left on device")
+
+    known = home.snapshots.layer(low)
+    with monkeypatch.context() as patch:
+        patch.setattr(home.database, "write", fails)
+        with pytest.raises(errors.System):
+            home.layer(member("b", b"2"), parent=low)
+        with pytest.raises(errors.System):
+            home.snapshots.record_layers([known])
+    assert [layer.chain_id for layer in home.snapshots.layers()] == [low]
+    assert home.snapshots.layer_dirs() == [low]
+    top = home.layer(member("b", b"2"), parent=low)
+    home.close()
+    home.open()
+    assert {layer.chain_id for layer in home.snapshots.layers()} == {low, top}
+
+
+def test_of_several_layers_none_stays_without_a_record(home, monkeypatch):
+    data = [archive(member(name, name.encode())) for name in ("a", "b")]
+    placed, parent = [], ""
+    for each in data:
+        path = home.snapshots.new_layer_dir()
+        LayerUnpacker(path).run(pieces(each))
+        placed.append(home.snapshots.place_layer(path, parent, "sha256:" + sha256(each), 1))
+        parent = placed[-1].chain_id
+
+    def fails(job):
+        raise errors.System("read-only file system")
+
+    monkeypatch.setattr(home.database, "write", fails)
+    with pytest.raises(errors.System):
+        home.snapshots.record_layers(placed)
+    assert home.snapshots.layers() == []
+    assert home.snapshots.layer_dirs() == []
