@@ -96,7 +96,7 @@ class Shelf:
 
     def write(self, record: Record, *also: Job) -> None:
         """Put a record on disk, together with what the jobs *also* do, and return when it is there. Any thread."""
-        saving = _saving(record)
+        saving = _saving(record, self._unknown.get(record.id))
 
         def job(db: sqlite3.Connection) -> None:
             for each in also:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -63,3 +64,20 @@ def test_a_reserved_name_is_no_container_yet(tmp_path):
             shelf.get("soon")
     finally:
         database.close()
+
+
+def test_what_a_newer_daemon_wrote_outlives_every_kind_of_write(tmp_path):
+    record = Record(id="a" * 64, name="new", created=1)
+    document = {**msgspec.to_builtins(record), "later": 7}
+    database = Database(str(tmp_path / "state.db"))
+    try:
+        shelf = Shelf(database)
+        row = (record.id, msgspec.msgpack.encode(document))
+        database.write(lambda c: c.execute("INSERT INTO containers VALUES (?, ?)", row) and None)
+        shelf.load()
+        shelf.write(replace(record, name="renamed"))
+        (data,) = database.reader().execute("SELECT data FROM containers").fetchone()
+    finally:
+        database.close()
+    written = msgspec.msgpack.decode(data)
+    assert (written["name"], written["later"]) == ("renamed", 7)
