@@ -155,7 +155,10 @@ class Arrival:
     def _take(self, part: Part) -> bool:
         """Whether we have the layer unpacked: an equal one elsewhere in the chain, or another pull, was faster."""
         if part.chain_id not in self._streams:
-            stream = self._tickets[part.descriptor.digest].take()
+            ticket = self._tickets.get(part.descriptor.digest)
+            if ticket is None:  # it was unpacked when the pull began
+                raise errors.Unavailable(f"layer {part.chain_id} was removed during the pull; pull again")
+            stream = ticket.take()
             if stream is None:
                 return False
             self._streams[part.chain_id] = stream

@@ -220,9 +220,8 @@ class Images:
         for item in chosen:
             for text in [name.familiar() for name in item.names] or [""]:
                 self._store.event("save", item.image, text)
-        with self._store.pinned() as pin:
-            brought = await self._stream(lambda: imagesave.bring_back(self._store, chosen, pin))
-            return pull_ahead(self._streams, imagesave.write_archive(self._store, chosen, brought))
+        brought = await self._stream(lambda: imagesave.bring_back(self._store, chosen))
+        return pull_ahead(self._streams, imagesave.write_archive(self._store, chosen, brought))
 
     async def list(self, query: ImageQuery) -> list[ImageSummary]:
         """Newest first."""

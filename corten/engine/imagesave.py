@@ -1,6 +1,6 @@
 """``docker save``: one tar that is a docker-archive and an OCI layout at once; blobs go out as they are stored."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -75,16 +75,14 @@ def _choose(store: ImageStore, image: StoredImage, platforms: Sequence[Platform]
     return Chosen(target, [], image, picked, picked[0])
 
 
-def bring_back(store: ImageStore, images: list[Chosen], pin: Callable[[str], None]) -> list[str]:
+def bring_back(store: ImageStore, images: list[Chosen]) -> list[str]:
     """Fetch the blobs that were given up here; before the first byte is written, since it can fail."""
     brought: list[str] = []
-    for chosen in images:
-        for manifest in chosen.manifests:
-            for layer in manifest.layers:
-                pin(layer.digest)
-                if not store.content.has(layer.digest):
-                    store.fetch_again(layer)
-                    brought.append(layer.digest)
+    with store.pinned() as pin:
+        for layer in [layer for chosen in images for manifest in chosen.manifests for layer in manifest.layers]:
+            if not store.hold(pin, layer.digest):
+                store.fetch_again(layer)
+                brought.append(layer.digest)
     return brought
 
 

@@ -139,6 +139,7 @@ class ImageStore:
     def pinned(self) -> Iterator[Callable[[str], None]]:
         """Gives a function that keeps a digest or chainID from ``sweep`` until the block ends.
 
+        When it returns no sweep is between its look at the pins and the removal: what is there then stays.
         When the block fails, what was pinned and belongs to no image is swept: nothing stays of half an image.
         """
         mine: list[str] = []
@@ -146,7 +147,8 @@ class ImageStore:
             with self.leases.hold("ingest") as hold:
 
                 def pin(item: str) -> None:
-                    hold(item)
+                    with self._lock:
+                        hold(item)
                     mine.append(item)
 
                 yield pin
@@ -156,9 +158,8 @@ class ImageStore:
 
     def hold(self, pin: Callable[[str], None], digest: str) -> bool:
         """Whether the blob is here; it stays for as long as *pin* (of ``pinned``) holds it."""
-        with self._lock:  # no sweep may be between its look at the pins and the removal
-            pin(digest)
-            return self.content.has(digest)
+        pin(digest)
+        return self.content.has(digest)
 
     def is_pinned(self, name: str) -> bool:
         """Whether somebody counts on the digest or chainID now."""

@@ -119,6 +119,24 @@ def test_only_what_nothing_needs_goes(home: Home) -> None:
     home.whole()
 
 
+def test_what_is_pinned_is_in_no_sweep(home: Home) -> None:
+    """A sweep that has looked at the pins already would take what the one who pins finds there."""
+    pinned = threading.Event()
+
+    def take() -> None:
+        with home.store.pinned() as pin:
+            pin(digest)
+            pinned.set()
+
+    digest = home.orphan(b"wanted")
+    thread = threading.Thread(target=take)
+    with home.store.exclusive():
+        thread.start()
+        assert not pinned.wait(0.2)
+    thread.join()
+    assert pinned.is_set()
+
+
 def test_a_lease_whose_time_is_over_holds_nothing(home: Home) -> None:
     orphan = home.orphan(b"orphan")
     home.store.leases.create("short", 0.001, [orphan])
