@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from corten import errors
+from corten.engine.progressqueue import ProgressQueue
 from corten.model.image import Progress
 
 _HIGH = 8 << 20
@@ -159,23 +160,20 @@ async def run_streamed(
     """Run *work(feed, report)* in *pool* and yield what it reports, as it comes; raise what it raises."""
     loop = asyncio.get_running_loop()
     feed = Feed(loop)
-    events: asyncio.Queue[Progress | None] = asyncio.Queue()
-
-    def report(progress: Progress) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, progress)
+    records = ProgressQueue()
 
     def run() -> None:
         try:
             with translated():
-                work(feed, report)
+                work(feed, records.put)
         finally:
             feed.close()
-            loop.call_soon_threadsafe(events.put_nowait, None)
+            records.end()
 
     worker = heeded(loop.run_in_executor(pool, run))
     pump = heeded(asyncio.ensure_future(feed.pump(chunks)))
     try:
-        while (progress := await events.get()) is not None:
+        async for progress in records:
             yield progress
         await worker
     finally:
@@ -196,13 +194,10 @@ async def run_stoppable(
     When the consumer goes away, what *work* gave to ``on_stop`` is called and the end of the work is waited for.
     """
     loop = asyncio.get_running_loop()
-    events: asyncio.Queue[Progress | None] = asyncio.Queue()
+    records = ProgressQueue()
     lock = threading.Lock()
     stops: list[Callable[[], None]] = []
     gone = False
-
-    def report(progress: Progress) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, progress)
 
     def on_stop(stop: Callable[[], None]) -> None:
         with lock:
@@ -214,13 +209,13 @@ async def run_stoppable(
     def run() -> None:
         try:
             with translated():
-                work(report, on_stop)
+                work(records.put, on_stop)
         finally:
-            loop.call_soon_threadsafe(events.put_nowait, None)
+            records.end()
 
     worker = heeded(loop.run_in_executor(pool, run))
     try:
-        while (progress := await events.get()) is not None:
+        async for progress in records:
             yield progress
         await worker
     finally:

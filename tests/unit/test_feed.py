@@ -1,6 +1,7 @@
 """The bridge between loop and worker: nothing lost, back-pressure, both sides' failures."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -147,3 +148,29 @@ def test_a_consumer_that_goes_leaves_nothing_to_read():
             left.read()
     finally:
         loop.close()
+
+
+def test_a_client_that_reads_slowly_is_told_how_far_it_is_now():
+    """What nobody reads must not pile up for as long as a download takes."""
+    read = threading.Event()
+
+    def work(report, on_stop):
+        report(Progress(status="Pulling", id="a"))
+        for number in range(1, 1001):
+            report(Progress(status="Downloading", id="a", current=number, total=1000))
+            report(Progress(status="Downloading", id="b", current=number, total=1000))
+        report(Progress(status="Done", id="a"))
+        read.set()
+
+    async def main():
+        found = []
+        with ThreadPoolExecutor(1) as pool:
+            async for record in feeds.run_stoppable(pool, work):
+                read.wait(30)  # the loop stands still, as for a client that takes nothing
+                found.append(record)
+        return found
+
+    told = [(record.status, record.id, record.current) for record in asyncio.run(main())]
+    assert told[0] == ("Pulling", "a", 0)
+    assert told[-3:] == [("Downloading", "a", 1000), ("Downloading", "b", 1000), ("Done", "a", 0)]
+    assert len(told) < 10
