@@ -11,11 +11,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from corten import errors, faultpoint
+from corten.linux.pool import Pool
 from corten.oci.manifest import Descriptor
 from corten.store.content import ContentStore
 from corten.store.ingest import LayerStream
@@ -76,7 +76,7 @@ class BlobFetch:
         self._moved = moved
         self._stream: LayerStream | None = None
         self._taken = False
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Pool | None = None
         self._cancelled = threading.Event()
         self._body: Body | None = None
         self._reported = 0.0
@@ -147,6 +147,7 @@ class BlobFetch:
             log.warning("content %s is damaged on disk and is fetched again", self.descriptor.digest)
             self._stream = None
             stream.abort()
+            self._content.remove(self.descriptor.digest)  # or it would keep the good one from its place
             return False
         self._extract(stream)
         return True
@@ -194,6 +195,9 @@ class BlobFetch:
             self._check()
             self._moved(EXTRACTING, min(stream.unpacked_size, total), total)
         self.diff_id = stream.ready().diff_id
+        if self._pool is not None:  # no idle thread for each layer of an image until its last one is here
+            self._pool.shutdown()
+            self._pool = None
         self._moved(EXTRACTING, total, total)
         faultpoint.reach("pull.unpacked")
 
@@ -267,7 +271,7 @@ class BlobFetch:
 
     def _new_stream(self, writer: PartialBlob | None) -> LayerStream:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="layer-unpack")
+            self._pool = Pool(1, "layer-unpack")
         return LayerStream(writer, self._snapshots, self._pool)
 
     def _check(self) -> None:

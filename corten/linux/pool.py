@@ -3,6 +3,8 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
+from corten import errors
+
 log = logging.getLogger(__name__)
 
 
@@ -10,13 +12,16 @@ class Pool(ThreadPoolExecutor):
     """A pool that has its first thread at once and makes do with the threads it has where no further one can be had.
 
     The standard one raises from ``submit`` then and runs the call all the same, as soon as one of its threads is free:
-    whoever asked believes that nothing happens.
+    whoever asked believes that nothing happens. ``Exhausted`` when there is not even a first thread.
     """
 
     def __init__(self, threads: int, name: str) -> None:
         super().__init__(threads, thread_name_prefix=name)
         self._short = False
-        self.submit(_nothing).result()
+        try:
+            self.submit(_nothing).result()
+        except RuntimeError as error:
+            raise errors.Exhausted(f"no thread for {name}: {error}") from error
 
     def _adjust_thread_count(self) -> None:
         try:

@@ -11,12 +11,13 @@ import hashlib
 import os
 import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, wait
 from types import TracebackType
 
 import msgspec
 
 from corten import errors, faultpoint
+from corten.linux.pool import Pool
 from corten.oci import digest as digests
 from corten.oci.manifest import LAYER, LAYER_GZIP, LAYER_ZSTD
 from corten.store.ahead import Ahead
@@ -51,7 +52,7 @@ class Ingest:
         self.content = content
         self.snapshots = snapshots
         # threads of its own: an upload that stalls must not hold up another one
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="unpack")
+        self._pool = Pool(_THREADS, "unpack")
         self._writers: list[BlobWriter] = []
         self._layers: list[LayerStream] = []
         self._placed: list[Layer] = []

@@ -72,12 +72,14 @@ class Source:
 class Pull:
     """One side of a fetch: its queue and what it was told."""
 
-    def __init__(self, fetches: Fetches, source: Source, wanted: Descriptor | None = None) -> None:
+    def __init__(
+        self, fetches: Fetches, source: Source, wanted: Descriptor | None = None, *, unpack: bool = False
+    ) -> None:
         self.fetches = fetches
         self.ended: queue.SimpleQueue = queue.SimpleQueue()
         self.told: list[tuple[str, int, int]] = []
         self.ticket = fetches.join(
-            wanted or descriptor(), source, lambda *record: self.told.append(record), self.ended, unpack=False
+            wanted or descriptor(), source, lambda *record: self.told.append(record), self.ended, unpack=unpack
         )
 
     def result(self) -> BaseException | None:

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from corten import errors
 from corten.linux.pool import Pool
 
 
@@ -35,5 +36,5 @@ def test_a_pool_grows(caplog) -> None:
 
 
 def test_none_at_all(no_threads: None) -> None:
-    with pytest.raises(RuntimeError, match="can't start new thread"):
+    with pytest.raises(errors.Exhausted, match="no thread for pool: can't start new thread"):
         Pool(2, "pool")
