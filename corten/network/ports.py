@@ -6,6 +6,7 @@ and so that the kernel refuses one that another process has. IPv6 sockets listen
 
 import ctypes
 import errno
+import logging
 import os
 import socket
 import struct
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from corten import errors
 from corten.linux import sysctl
 from corten.network.portspec import Wanted
+
+log = logging.getLogger(__name__)
 
 SO_ATTACH_FILTER = 26
 _DEFAULT_RANGE = (32768, 60999)
@@ -39,7 +42,8 @@ class PortTaken(errors.System):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A port that is ours on one address. ``socket`` is None where the kernel has no such protocol for sockets."""
+    """A port that is ours on one address. ``socket`` is None where the kernel has no such protocol for sockets, or
+    where another process was faster at the daemon's restart."""
 
     protocol: str
     host_ip: str
@@ -109,9 +113,21 @@ class Ports:
         return held
 
     def adopt(self, protocol: str, host_ip: str, port: int) -> Held:
-        """Take back a port of a container that ran on while the daemon was away. Raises ``PortTaken``."""
+        """Take back a port of a container that ran on while the daemon was away.
+
+        Also one that another process has bound meanwhile: its rule is in force, so no other container may get it.
+        ``PortTaken`` when one has it already.
+        """
         with self._lock:
-            return self._bind(protocol, host_ip, port, "")
+            try:
+                return self._bind(protocol, host_ip, port, "")
+            except (PortTaken, errors.Exhausted) as error:
+                if isinstance(error, PortTaken) and error.ours:
+                    raise
+                log.warning("network: %s; it is kept all the same", error)
+            held = Held(protocol, host_ip, port, None)
+            self._held.setdefault((protocol, port), {})[host_ip] = held
+            return held
 
     def release(self, held: list[Held]) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 
 import pytest
 
@@ -27,4 +28,23 @@ def test_a_lack_of_descriptors_is_no_taken_port(monkeypatch: pytest.MonkeyPatch)
     assert len(asked) == 2, "one try is enough"
     taken = held.reserve(Wanted(protocol="tcp", port=80, host_ips=("127.0.0.1",), low=0, high=0), "10.0.0.2")
     held.release(taken)
+    held.close()
+
+
+def test_a_port_that_somebody_took_while_the_daemon_was_away_stays_ours() -> None:
+    held = ports.Ports()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        adopted = held.adopt("tcp", "127.0.0.1", port)
+    assert adopted.socket is None
+    wanted = Wanted(protocol="tcp", port=80, host_ips=("127.0.0.1",), low=port, high=port)
+    with pytest.raises(ports.PortTaken) as caught:
+        held.reserve(wanted, "10.0.0.2")
+    assert caught.value.ours
+    with pytest.raises(ports.PortTaken):
+        held.adopt("tcp", "127.0.0.1", port)
+    held.release([adopted])
+    held.release(held.reserve(wanted, "10.0.0.2"))
     held.close()
