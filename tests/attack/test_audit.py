@@ -178,6 +178,12 @@ def test_secrets_stay_out(clean: Daemon, image: str, api: Api) -> None:
     api("POST", "/auth", {"username": "who", "password": "s3cr3t-auth", "serveraddress": address})
     api("POST", "/build", query={"buildargs": '{"TOKEN": "s3cr3t-arg"}', "remote": "https://u:s3cr3t-auth@host/x"})
     api("POST", "/images/create", b"", query={"fromSrc": "-", "repo": "x", "changes": "ENV A=s3cr3t-change"})
+    for source in (
+        "http://u:s3cr3t-auth@127.0.0.1:1/x",
+        "u:s3cr3t-auth@127.0.0.1:1/x",
+        "http://127.0.0.1:1/x?s3cr3t-auth",
+    ):
+        api("POST", "/images/create", query={"fromSrc": source, "repo": "x"})
     since(clean, 0, 8)
     text = Path(clean.base, "audit/log").read_text()
     assert [secret for secret in SECRETS if secret in text] == []

@@ -4,6 +4,7 @@ Environment, arguments of commands, labels, credentials and build arguments stay
 named here.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -150,6 +151,8 @@ async def of_request(call: Call, handler: Handler) -> Fields:
     """``query`` and what the body decides. Raises what reading the body raises; a bad document is said to be one."""
     found: Fields = {}
     query = {key: values[0] for key, values in _query(call).items() if key in QUERY}
+    if "fromSrc" in query:
+        query["fromSrc"] = _place(query["fromSrc"])
     if query:
         found["query"] = query
     detail = BODIES.get(handler)
@@ -182,6 +185,15 @@ def target(call: Call) -> Fields | None:
             return found
         found["id"], found["name"] = record.id, record.name
     return found
+
+
+def _place(source: str) -> str:
+    """Where an import comes from. What stands before the host may be a password, what follows the path a signature."""
+    scheme, mark, rest = source.partition("://")
+    if not mark:
+        scheme, rest = "", source
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def bounded(value: Any) -> Any:
