@@ -4,13 +4,14 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 
 from corten import errors
 from corten.distribution.repository import Repository
 from corten.engine.feed import Report
 from corten.engine.imageorigin import Origins
 from corten.engine.imagestore import ImageStore
+from corten.linux.pool import Pool
 from corten.model.image import Progress
 from corten.oci.manifest import CONFIG_TYPES, Descriptor
 from corten.oci.reference import Reference
@@ -66,7 +67,7 @@ class Uploads:
         """Run *work* for each blob, several at once; returns those for which it was true."""
         if not blobs:
             return []
-        with ThreadPoolExecutor(min(self._at_once, len(blobs)), thread_name_prefix="upload") as pool:
+        with Pool(min(self._at_once, len(blobs)), "upload") as pool:
             running = [pool.submit(self._unless_stopped, work, blob) for blob in blobs]
             wait(running)
         failures = [error for each in running if (error := each.exception())]

@@ -4,7 +4,6 @@ import queue
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
 from corten.distribution.client import RegistryClient
@@ -17,6 +16,7 @@ from corten.engine.imagearrival import Cancellation
 from corten.engine.imagepull import ImagePull, Pulled
 from corten.engine.imagestore import ImageStore
 from corten.engine.settings import Settings
+from corten.linux.pool import Pool
 from corten.model.image import Progress
 from corten.oci.manifest import Descriptor
 from corten.oci.platform import Platform
@@ -40,7 +40,7 @@ class Pulls:
         store.fetch_again = self.fetch_again
         store.hand_back = self._hand_back
         self.configure()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pull")
+        self._pool = Pool(THREADS, "pull")
         self._lock = threading.Lock()
         self._running: set[Cancellation] = set()
         self._closed = False

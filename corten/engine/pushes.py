@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from corten import errors
 from corten.distribution.client import RegistryClient
@@ -12,6 +11,7 @@ from corten.engine.imageorigin import Origins
 from corten.engine.imagepush import push_tags
 from corten.engine.imagestore import ImageStore
 from corten.engine.settings import Settings
+from corten.linux.pool import Pool
 from corten.model.image import Progress
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
@@ -29,7 +29,7 @@ class Pushes:
         self._store = store
         self._registries = registries
         self._settings = settings
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="push")
+        self._pool = Pool(THREADS, "push")
         self._lock = threading.Lock()
         self._running: set[threading.Event] = set()
         self._closed = False
