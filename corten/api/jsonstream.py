@@ -35,7 +35,8 @@ async def send(
                 raise
             call.connection.failed = status = status_of(error)
             if status == 500:
-                log.error("%s %s: %s", call.method, call.path, error, exc_info=error)
+                expected = isinstance(error, errors.CortenError)
+                log.error("%s %s: %s", call.method, call.path, error, exc_info=None if expected else error)
             text = text_of(error)
             detail = {"code": status, "message": text} if coded else {"message": text}
             stream.write(to_json({"errorDetail": detail, "error": text}))

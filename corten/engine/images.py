@@ -130,6 +130,8 @@ class Images:
         manifest = imagepick.pick(self._store, image, platform, name.familiar() if name else ref)
         if not self._store.runnable(manifest):
             system = manifest.platform.os if manifest.platform else "unknown"
+            if manifest.kind == "image" and system == "linux":
+                raise errors.DataLoss(f"image {ref} lacks layers: `corten fsck --repair` or a pull brings them back")
             raise errors.InvalidArgument(f'image operating system "{system}" cannot be used on this platform')
         return ImageRef(
             id=image.id,

@@ -40,7 +40,9 @@ class Platform(OciValue, frozen=True):
     def parse(cls, text: str) -> "Platform":
         """From "os", "arch", "os/arch" or "os/arch/variant". ``InvalidArgument`` for anything else."""
         parts = text.split("/")
-        if not 1 <= len(parts) <= 3 or not all(_COMPONENT.fullmatch(part) for part in parts):
+        if len(parts) > 3:
+            raise errors.InvalidArgument(f'"{text}": cannot parse platform specifier: invalid argument')
+        if not all(_COMPONENT.fullmatch(part) for part in parts):
             raise errors.InvalidArgument(
                 f'"{text}" is an invalid OS component of "{text}": '
                 "OSAndVersion specifier component must match platform syntax os[/arch[/variant]]"

@@ -61,6 +61,7 @@ class Database:
         self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._readers_lock = threading.Lock()
         self._connection = self._open()
+        self._file = _identity(path)
         self._check()
         schema.prepare(self._connection)
         self._keep_room(f"{path}-wal")
@@ -153,6 +154,10 @@ class Database:
             with self._readers_lock:
                 self._readers.add(reader)
         return reader.connection
+
+    def in_place(self) -> bool:
+        """Whether the path still leads to the file that is open; if not, what is written ends with this process."""
+        return _identity(self.path) == self._file
 
     def close(self) -> None:
         """Write what is queued, then close."""
@@ -255,6 +260,14 @@ def damaged(path: str, what: str) -> errors.DataLoss:
     return errors.DataLoss(
         f"the state database {path} is damaged ({what}); `corten fsck --repair` saves what can still be read"
     )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _log_failure(future: "Future[Any]") -> None:

@@ -48,6 +48,13 @@ def test_a_missing_image_that_must_not_be_pulled(corten):
     assert result.err.startswith("corten: Error response from daemon: No such image: no-such-image:latest\n")
 
 
+def test_a_pull_policy_that_nobody_knows(corten):
+    result = corten.fails("run", "--pull", "often", IMAGE, code=125)
+    assert result.err.startswith(
+        'corten: invalid pull option: \'often\': must be one of "always", "missing" or "never"\n'
+    )
+
+
 def test_detached_prints_the_id_and_logs_tell_the_rest(corten):
     identifier = corten("run", "-d", "--name", "back", IMAGE, "sh", "-c", "echo a; echo b >&2")
     assert len(identifier) == 64

@@ -104,3 +104,16 @@ def test_what_a_thread_reads_through_goes_with_it(database):
         thread.join()
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_was_taken_away_is_noticed(tmp_path):
+    path = tmp_path / "state.db"
+    database = Database(str(path))
+    try:
+        assert database.in_place()
+        path.rename(tmp_path / "elsewhere")
+        assert not database.in_place()
+        path.touch()
+        assert not database.in_place()
+    finally:
+        database.close()

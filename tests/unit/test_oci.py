@@ -77,6 +77,8 @@ def test_platform_forms_and_choice():
     assert Platform.parse("arm64").text() == "linux/arm64"
     with pytest.raises(errors.InvalidArgument):
         Platform.parse("linux/a b")
+    with pytest.raises(errors.InvalidArgument, match="cannot parse platform specifier"):
+        Platform.parse("linux/arm/v7/x")
     v6, v7, v8 = (Platform.parse(f"linux/arm/v{n}") for n in (6, 7, 8))
     assert v7.score(v7) > v6.score(v7) > 0
     assert v8.score(v7) == 0

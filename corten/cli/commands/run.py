@@ -117,7 +117,7 @@ def _create_container(app: App, options: Options, body: dict[str, Any]) -> str:
         )
     policy = options.text("pull")
     if policy not in ("always", "missing", "never"):
-        raise _with_help(f'invalid pull option: "{policy}": must be one of "always", "missing" or "never"', 125)
+        raise _with_help(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"', 125)
     query = {"name": options.text("name") or None, "platform": options.text("platform") or None}
     if policy == "always":
         _pull(app, options, body["Image"])

@@ -51,7 +51,9 @@ def _check(subject: Subject, record: Record) -> Findings:
     recorded = set(subject.volumes())
     for point in record.mounts:
         if point.type == "volume" and point.name and point.name not in recorded and _exists(subject, record):
-            action = f"`corten volume create {point.name}` makes an empty one"
+            kept = point.name in subject.quarantine.keys(quarantine.VOLUME)
+            outcome = "takes up the data that is kept for it" if kept else "makes an empty one"
+            action = f"`corten volume create {point.name}` {outcome}"
             yield Finding(kind="container", id=record.id, problem=f"its volume {point.name} is missing", action=action)
 
 

@@ -1,5 +1,6 @@
 """The database: its file, and whether every row can be read."""
 
+import shlex
 import sqlite3
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -37,7 +38,13 @@ DAMAGE = (errors.CortenError, msgspec.MsgspecError, TypeError)
 
 
 def check_database(subject: Subject) -> Findings:
-    """SQLite's own check of the file."""
+    """SQLite's own check of the file, and that the name still leads to it: what is written into a file that was
+    removed under the daemon is gone with the daemon."""
+    if not subject.database.in_place():
+        action = "stop what changes things and save what you need: what the daemon writes is lost at its end"
+        yield Finding(
+            kind="database", id=subject.database.path, problem="was removed or replaced under the daemon", action=action
+        )
     try:
         rows = subject.database.reader().execute("PRAGMA integrity_check(20)").fetchall()
     except sqlite3.Error as error:
@@ -68,11 +75,12 @@ def check_quarantine(subject: Subject) -> Findings:
             finding = Finding(kind=entry.kind, id=entry.key, problem=problem, action=REMADE)
             yield replace(finding, state=REPAIRED) if subject.options.repair else finding
         elif entry not in fresh:
+            what = shlex.quote(f"{entry.kind}:{entry.key}")
             yield Finding(
                 kind=entry.kind,
                 id=entry.key,
                 problem=f"in quarantine: {entry.reason}",
-                action=f"`corten fsck --discard {entry.kind}:{entry.key}` gives up what is kept for it",
+                action=f"`corten fsck --discard {what}` gives up what is kept for it",
                 state=NOTE,
             )
 
