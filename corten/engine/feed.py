@@ -8,6 +8,7 @@ goes away, the worker sees ``Cancelled`` at its next read and its clean-up is wa
 import asyncio
 import contextlib
 import errno
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,8 +32,14 @@ def translated() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise errors.Exhausted(str(error)) from error
-        raise errors.System(str(error)) from error
+            raise errors.Exhausted(_words(error)) from error
+        raise errors.System(_words(error)) from error
+
+
+def _words(error: OSError) -> str:
+    """As Docker words it, "PATH: no space left on device"."""
+    reason = error.strerror[0].lower() + error.strerror[1:] if error.strerror else str(error)
+    return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
 
 
 class Feed:

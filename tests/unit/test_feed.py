@@ -76,11 +76,11 @@ def test_host_failures_get_our_classes():
         raise OSError(28, "No space left on device")
 
     def broken(feed, report):
-        raise OSError(5, "Input/output error")
+        raise OSError(5, "Input/output error", "/x")
 
-    with pytest.raises(errors.Exhausted):
+    with pytest.raises(errors.Exhausted, match=r"^no space left on device$"):
         run(chunks(1), full)
-    with pytest.raises(errors.System):
+    with pytest.raises(errors.System, match=r"^/x: input/output error$"):
         run(chunks(1), broken)
 
 
