@@ -97,17 +97,23 @@ def _tidy(path: str, storage: Storage) -> None:
     if storage.max_file == 1:
         _unlink(rotated)
         return
-    _trim(rotated, storage.max_size * (storage.max_file - 1))
+    if _trim(rotated, storage.max_size * (storage.max_file - 1)):
+        for number in range(2, storage.max_file):  # a log without its middle would mislead
+            for suffix in ("", ".gz"):
+                _unlink(f"{path}.{number}{suffix}")
     if storage.compress:
         _compress(rotated)
 
 
-def _trim(path: str, limit: int) -> None:
-    """Keep the last *limit* bytes of a file that became far too large between two checks, from a line's start on."""
+def _trim(path: str, limit: int) -> bool:
+    """Keep the last *limit* bytes of a file that became far too large between two checks, from a line's start on.
+
+    True when something was cut off.
+    """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size <= limit:
-            return
+            return False
         file.seek(size - limit)
         file.readline()
         offset = file.tell()
@@ -117,6 +123,7 @@ def _trim(path: str, limit: int) -> None:
                 offset += copied
             os.fsync(kept.fileno())
     os.rename(temporary, path)
+    return True
 
 
 def _compress(path: str) -> None:
