@@ -24,6 +24,44 @@ _ARCHITECTURES = {
     "armv8l": ("arm", "v8"),
 }
 _SYSTEMS = {"macos": "darwin", "": "linux"}
+_KNOWN_SYSTEMS = frozenset(
+    [
+        "aix",
+        "android",
+        "darwin",
+        "dragonfly",
+        "freebsd",
+        "hurd",
+        "illumos",
+        "ios",
+        "js",
+        "linux",
+        "netbsd",
+        "openbsd",
+        "plan9",
+        "solaris",
+        "windows",
+        "zos",
+    ]
+)
+_KNOWN_ARCHITECTURES = frozenset(
+    [
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mipsle",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+        "wasm",
+    ]
+)
 _COMPONENT = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -48,9 +86,13 @@ class Platform(OciValue, frozen=True):
                 "OSAndVersion specifier component must match platform syntax os[/arch[/variant]]"
             )
         if len(parts) == 1:
-            if parts[0].lower() in {"linux", "windows", "darwin", "freebsd"}:
-                return cls(os=parts[0].lower(), architecture=cls.host().architecture, variant=cls.host().variant)
-            return cls(os="linux", architecture=parts[0]).normal()
+            system = _SYSTEMS.get(parts[0].lower(), parts[0].lower())
+            if system in _KNOWN_SYSTEMS:
+                return cls(os=system, architecture=cls.host().architecture, variant=cls.host().variant)
+            found = cls(os="linux", architecture=parts[0]).normal()
+            if found.architecture not in _KNOWN_ARCHITECTURES:
+                raise errors.InvalidArgument(f'"{text}": unknown operating system or architecture: invalid argument')
+            return found
         return cls(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "").normal()
 
     @classmethod

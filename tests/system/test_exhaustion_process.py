@@ -241,7 +241,7 @@ def test_many_requests_without_a_further_thread(warm: Daemon, pids: str) -> None
 
 
 def test_no_more_address_space(warm: Daemon) -> None:
-    """What the daemon has is enough for small requests; a large one is refused and not the end of the daemon."""
+    """With no byte more than it has, a request succeeds or says that memory lacks, and it is not the daemon's end."""
     pages = os.sysconf("SC_PAGE_SIZE")
     with open(f"/proc/{warm.pid}/statm") as file:
         size = int(file.read().split()[0]) * pages

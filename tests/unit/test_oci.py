@@ -75,6 +75,10 @@ def test_platform_forms_and_choice():
     assert Platform.parse("linux/x86_64").text() == "linux/amd64"
     assert Platform.parse("linux/arm").text() == "linux/arm/v7"
     assert Platform.parse("arm64").text() == "linux/arm64"
+    assert Platform.parse("x86_64").text() == "linux/amd64"
+    assert Platform.parse("macos").os == "darwin"
+    with pytest.raises(errors.InvalidArgument, match='"bogus": unknown operating system or architecture'):
+        Platform.parse("bogus")
     with pytest.raises(errors.InvalidArgument):
         Platform.parse("linux/a b")
     with pytest.raises(errors.InvalidArgument, match="cannot parse platform specifier"):
