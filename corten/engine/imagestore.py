@@ -181,10 +181,15 @@ class ImageStore:
     def sweep_tolerant(self, candidates: Iterable[str]) -> int:
         """As ``sweep``, after something was removed for good: what could not be deleted is no reason to say it failed.
 
-        It is found again by the next sweep of everything.
+        What fails in passing is tried once more; what still stays is found by the next sweep of everything.
         """
+        wanted = list(candidates)
         try:
-            return self.sweep(candidates)
+            return self.sweep(wanted)
+        except (errors.CortenError, OSError) as error:
+            _log.warning("content that is not needed any more could not be removed, once more: %s", error)
+        try:
+            return self.sweep(wanted)
         except (errors.CortenError, OSError) as error:
             _log.error("content that is not needed any more could not all be removed: %s", error)
             return 0

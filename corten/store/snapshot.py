@@ -247,14 +247,20 @@ class Snapshots:
         except BaseException:
             self._layers.update((layer.chain_id, layer) for layer in doomed)
             raise
-        faultpoint.reach("layers.forgotten")
-        for layer in doomed:
-            try:
-                self._trash.throw(self.layer_dir(layer.chain_id))
-                faultpoint.reach("layer.trashed")
-            except (errors.CortenError, OSError) as error:  # the others can go all the same
-                log.error("layer %s could not be removed: %s", layer.chain_id, error)
+        try:
+            faultpoint.reach("layers.forgotten")
+        finally:  # nobody knows them any more, whatever happens
+            for layer in doomed:
+                self._throw_layer(layer)
         return sum(layer.size for layer in doomed)
+
+    def _throw_layer(self, layer: Layer) -> None:
+        """A failure is logged: the others can go all the same, and the next start finds what is left."""
+        try:
+            self._trash.throw(self.layer_dir(layer.chain_id))
+            faultpoint.reach("layer.trashed")
+        except (errors.CortenError, OSError) as error:
+            log.error("layer %s could not be removed: %s", layer.chain_id, error)
 
     # containers
 
