@@ -148,20 +148,11 @@ class Images:
 
     def push(self, reference: Reference, platform: Platform | None, credential: Credential) -> AsyncIterator[Progress]:
         """``docker push``: of a tag, or without one of all tags of the repository."""
-        if self._pushes is None:
-            raise errors.Unavailable("no registries are set up")
-        return self._pushes.run(reference, platform, credential)
+        return _connected(self._pushes).run(reference, platform, credential)
 
     def pull(self, reference: Reference, platform: Platform | None, credential: Credential) -> AsyncIterator[Progress]:
         """``docker pull``: of a tag, a digest, or with neither of every tag."""
-        if self._pulls is None:
-            raise errors.Unavailable("no registries are set up")
-        return self._pulls.run(reference, platform, credential)
-
-    def _registries(self) -> RegistryClient:
-        if self.registries is None:
-            raise errors.Unavailable("no registries are set up")
-        return self.registries
+        return _connected(self._pulls).run(reference, platform, credential)
 
     async def import_(
         self,
@@ -190,7 +181,7 @@ class Images:
             made.append(image_id)
 
         if url:
-            records = imageimport.download(self._registries(), self._streams, url, make)
+            records = imageimport.download(_connected(self.registries), self._streams, url, make)
         else:
             records = run_streamed(self._streams, chunks, lambda feed, report: make(feed.read, report))
         async for progress in records:
@@ -299,6 +290,13 @@ class Images:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, _guarded, work)
+
+
+def _connected(part: T | None) -> T:
+    """What ``connect`` has made."""
+    if part is None:
+        raise errors.Unavailable("no registries are set up")
+    return part
 
 
 def _guarded(work: Callable[[], T]) -> T:

@@ -73,6 +73,6 @@ def unmake(launcher: Launcher, shelf: Shelf, images: Images, record: Record, vol
         shutil.rmtree(launcher.paths.container(record.id), ignore_errors=True)
         faultpoint.reach("remove.directory")
     except BaseException:
-        left = [snapshots.recording(record.id)] if record.id in snapshots.keys() else []  # noqa: SIM118
+        left = [snapshots.recording(record.id)] if record.id in snapshots.active() else []
         shelf.write(record, spare(doomed), *left)  # it is dead, not gone: somebody can remove it once more
         raise
